@@ -1,0 +1,1 @@
+"""What policy means: parse → sanitize → rules → selectors → resolve → compile / decide → explain. Pure."""

@@ -1,0 +1,1 @@
+"""What the node's tables should hold, as values and step functions. Pure."""
