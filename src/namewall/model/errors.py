@@ -1,0 +1,52 @@
+"""What can be wrong, and whose fault it is.
+
+    NamewallError
+    ├── InvalidInput     the user's words are wrong; carries Problems              exit code 2
+    └── Cannot           the words are right, this machine or server cannot        exit code 3
+
+A Problem is a value, not an exception: parse and lint collect all of them. The API server turns problems into
+a Status with causes, the CLI prints one a line. Messages that Cilium's users know are kept word for word;
+ours are in lower case, without a full stop, with user text in backticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["schema", "agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an object.
+
+    `path` is the field, as `spec.egress[0].toFQDNs[1].matchPattern`, "" for the object as a whole. `stage` says
+    who would find it in a Cilium cluster: the CRD schema at the API server, or the agent. `unknown_field` marks
+    what a non-strict API server prunes instead of refusing.
+    """
+
+    path: str
+    message: str
+    stage: Stage
+    unknown_field: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class NamewallError(Exception):
+    """Base of what Namewall raises on purpose."""
+
+
+class InvalidInput(NamewallError):
+    """The input is wrong; `problems` says where."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Cannot(NamewallError):
+    """The host or the server lacks what is needed; the text names the cause and the cure."""
