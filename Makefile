@@ -1,0 +1,41 @@
+# The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
+PY := .venv/bin/python
+.DEFAULT_GOAL := program
+.PHONY: program setup-test lab test test-long check format wheel bench-lab lock clean
+
+program:            ## what the program needs; leaves it at .venv/bin/namewall
+	@scripts/setup
+
+setup-test:
+	@scripts/setup test
+
+lab: program        ## plays the page against real processes; ARGS=--shell leaves you in a shell
+	@$(PY) -m lab.play $(ARGS)
+
+check: setup-test   ## formatting, lint, layers, types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+	.venv/bin/mypy
+
+test: check         ## everything that ends within 20 minutes on 2 cores
+	$(PY) -m pytest -m "not long" $(ARGS)
+
+test-long: check
+	$(PY) -m pytest $(ARGS)
+
+format: setup-test
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+wheel: setup-test   ## dist/namewall-*.whl, with the compiled BPF object inside
+	$(PY) -m build --wheel
+
+bench-lab: setup-test
+	$(PY) -m bench.lab
+
+lock: setup-test    ## requirements.lock from pyproject.toml
+	$(PY) -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf build dist .cache

@@ -1,0 +1,214 @@
+"""`namewall up`: checks first, then starts what is not running, and waits until pods can be had.
+
+Nothing is touched before every check has passed; what a failed first start had made is taken away again. A
+second `up` starts only the daemons that died: pods, links and enforcement were never theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import click
+
+from namewall.cli import processes
+from namewall.cli.context import WRONG_USAGE, fail, instance, load_cluster, need_root, save_cluster
+from namewall.cli.host_ranges import host_ranges
+from namewall.model.cluster import Cluster, Resolver, overlaps, parse_cidrs
+from namewall.model.instance import Instance
+
+READY_PATIENCE = 60.0
+"""Seconds that the daemons and the cluster DNS may take; a healthy start takes two."""
+
+TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
+
+
+@click.command("up")
+@click.option("-d", "--detach", is_flag=True, help="Return when ready, and leave everything running.")
+@click.option("--listen", metavar="HOST:PORT", help="Where the API server listens; port 0 is any. [127.0.0.1:7443]")
+@click.option("--pod-cidr", metavar="CIDR[,CIDR]", help="Addresses of pods, IPv4 and/or IPv6.")
+@click.option("--service-cidr", metavar="CIDR[,CIDR]", help="Addresses of Services, IPv4 and/or IPv6.")
+@click.option(
+    "--dns-upstream",
+    metavar="IP[:PORT]",
+    multiple=True,
+    help="Where the cluster DNS forwards, may be repeated. [the host's own resolvers]",
+)
+@click.option("--min-ttl", type=click.IntRange(0, 86400), help="Seconds a learned name stays open at least. [60]")
+@click.option("--strict-dns-rules/--no-strict-dns-rules", default=None, help="Learn names only where a rules.dns is.")
+def up_command(
+    detach: bool,
+    listen: str | None,
+    pod_cidr: str | None,
+    service_cidr: str | None,
+    dns_upstream: tuple[str, ...],
+    min_ttl: int | None,
+    strict_dns_rules: bool | None,
+) -> None:
+    """Start the API server, the agent, the cluster DNS and the pods."""
+    need_root("namewall up")
+    here = instance()
+    before = load_cluster(here)
+    cluster = before or Cluster(node_name=socket.gethostname().lower())
+    try:
+        if listen is not None:
+            cluster = _listen(cluster, listen)
+        if pod_cidr is not None:
+            cluster = replace(cluster, pod_cidrs=parse_cidrs(pod_cidr, "--pod-cidr"))
+        if service_cidr is not None:
+            cluster = replace(cluster, service_cidrs=parse_cidrs(service_cidr, "--service-cidr"))
+        if dns_upstream:
+            cluster = replace(cluster, dns_upstreams=tuple(Resolver.parse(text) for text in dns_upstream))
+    except ValueError as error:
+        fail(str(error), WRONG_USAGE)
+    cluster = replace(
+        cluster,
+        min_ttl=cluster.min_ttl if min_ttl is None else min_ttl,
+        strict_dns_rules=cluster.strict_dns_rules if strict_dns_rules is None else strict_dns_rules,
+    )
+    _check_families(cluster)
+    _check_unchanged(before, cluster)
+    _check_host(here, cluster)
+    with _only_one(here):
+        _start(here, cluster)
+    click.echo(f"namewall is up; export KUBECONFIG={here.kubeconfig}", err=True)
+    if not detach:
+        _stay(here)
+
+
+def _listen(cluster: Cluster, text: str) -> Cluster:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if host not in ("127.0.0.1", "::1") or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"--listen: `{text}` is not HOST:PORT on loopback; write as 127.0.0.1:7443, or 127.0.0.1:0")
+    return replace(cluster, listen_host=host, listen_port=int(port))
+
+
+def _check_families(cluster: Cluster) -> None:
+    pods = {cidr.version for cidr in cluster.pod_cidrs}
+    services = {cidr.version for cidr in cluster.service_cidrs}
+    if pods != services:
+        fail(
+            "--pod-cidr and --service-cidr must be of the same IP families; "
+            f"pods have IPv{' and IPv'.join(map(str, sorted(pods)))}, "
+            f"Services IPv{' and IPv'.join(map(str, sorted(services)))}",
+            WRONG_USAGE,
+        )
+    clash = overlaps(cluster.pod_cidrs, {"--service-cidr": cidr for cidr in cluster.service_cidrs})
+    if clash:
+        fail(f"--pod-cidr: {clash[0]}", WRONG_USAGE)
+
+
+def _check_unchanged(before: Cluster | None, cluster: Cluster) -> None:
+    """Stored objects hold addresses of the old ranges."""
+    if before is None:
+        return
+    for option, old, new in (
+        ("--pod-cidr", before.pod_cidrs, cluster.pod_cidrs),
+        ("--service-cidr", before.service_cidrs, cluster.service_cidrs),
+    ):
+        if old != new:
+            wrote = ",".join(map(str, old))
+            fail(f"{option}: the stored cluster uses {wrote}; `namewall down --purge` first, which erases it")
+
+
+def _check_host(here: Instance, cluster: Cluster) -> None:
+    """One sentence for each thing that is missing, before anything is touched. Exit code 3."""
+    from namewall.datapath.kernel import check_support
+
+    problems = [
+        f"`{tool}` is not installed; apt-get install {package}"
+        for tool, package in TOOLS.items()
+        if shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None
+    ]
+    problems += check_support()
+    if not problems:
+        taken = host_ranges(here.link_prefix)
+        problems += [f"--pod-cidr: {clash}; give another range" for clash in overlaps(cluster.pod_cidrs, taken)]
+        problems += [
+            f"--service-cidr: {clash}; give another range" for clash in overlaps(cluster.service_cidrs, taken)
+        ]
+    if processes.running(here, "apiserver") is None and cluster.listen_port:
+        problems += _port_problem(cluster)
+    if problems:
+        fail("\nnamewall: ".join(problems))
+
+
+def _port_problem(cluster: Cluster) -> list[str]:
+    family = socket.AF_INET6 if ":" in cluster.listen_host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((cluster.listen_host, cluster.listen_port))
+        except OSError as error:
+            where = f"{cluster.listen_host}:{cluster.listen_port}"
+            return [f"cannot listen on {where} ({error.strerror}); give another with --listen {cluster.listen_host}:0"]
+    return []
+
+
+@contextlib.contextmanager
+def _only_one(here: Instance) -> Iterator[None]:
+    os.makedirs(here.run_dir, mode=0o700, exist_ok=True)
+    with open(f"{here.run_dir}/up.lock", "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fail("another `namewall up` or `down` of this instance is at work; wait for it")
+        yield
+
+
+def _start(here: Instance, cluster: Cluster) -> None:
+    from namewall.cli.readiness import NotReady, wait_ready
+    from namewall.runtime.host import prepare_host
+
+    first = not os.path.exists(here.pin_dir)
+    started: list[str] = []
+    try:
+        save_cluster(here, cluster)
+        prepare_host(here)
+        for name in processes.DAEMONS:
+            if processes.running(here, name) is None:
+                started.append(name)
+                processes.spawn(here, name)
+        wait_ready(here, cluster, time.monotonic() + READY_PATIENCE)
+    except (NotReady, OSError, KeyboardInterrupt) as error:
+        if first:
+            from namewall.cli.down import tear_down
+
+            tear_down(here)
+        else:
+            for name in started:
+                processes.stop(here, name)
+        fail(str(error) or "interrupted")
+
+
+def _stay(here: Instance) -> None:
+    """In the foreground: start again what dies, and take everything down on Ctrl-C or SIGTERM."""
+    from namewall.cli.down import tear_down
+
+    ended = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    click.echo("Ctrl-C takes it down", err=True)
+    while not ended:
+        time.sleep(0.5)
+        for name in processes.DAEMONS:
+            if not ended and processes.running(here, name) is None:
+                click.echo(f"namewall: the {name} ended; starting it again (pods were not touched)", err=True)
+                processes.spawn(here, name)
+    with _only_one(here):
+        tear_down(here)
+    sys.exit(0)
