@@ -1,0 +1,118 @@
+"""From a Kubernetes object to a Policy, or to everything that is wrong with it.
+
+`parse` says of an object what Cilium's API server (the CRD schema) and then its agent (sanitize) would say, all
+problems at once, each with its field path; without problems it gives the policy as a value. The API server, the
+agent, the CLI and the editor all come through here. `enforceable` says what is valid but cannot be enforced by this
+datapath: those parts select nothing, never more than was asked for, and `apply` refuses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from namewall.model.errors import Problem
+from namewall.policy import cilium, netpol, sanitize
+from namewall.policy.rules import Policy
+from namewall.policy.schema import crd_schema, network_policy_schema
+from namewall.policy.structural import has_wrong_type, validate
+
+API_VERSIONS = {
+    "CiliumNetworkPolicy": "cilium.io/v2",
+    "CiliumClusterwideNetworkPolicy": "cilium.io/v2",
+    "NetworkPolicy": "networking.k8s.io/v1",
+}
+"""The kinds that are policies, and the one version of each."""
+
+
+def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
+    """The policy, or None and its problems in the order of the fields, the schema's before the agent's."""
+    if not isinstance(obj, dict):
+        return None, [Problem("", "a policy must be an object", "schema")]
+    kind = obj.get("kind")
+    if not isinstance(kind, str) or kind not in API_VERSIONS:
+        return None, [
+            Problem("kind", f"`{kind}` is no policy; use one of {', '.join(API_VERSIONS)}", "schema")
+        ]
+    if obj.get("apiVersion") != API_VERSIONS[kind]:
+        text = f"`{obj.get('apiVersion')}` is no version of {kind}; use {API_VERSIONS[kind]}"
+        return None, [Problem("apiVersion", text, "schema")]
+    schema = network_policy_schema() if kind == "NetworkPolicy" else crd_schema(kind)
+    problems = validate(schema, obj)
+    problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
+    if not any(map(has_wrong_type, problems)):
+        problems += _new(problems, _agent_problems(kind, obj))
+    if problems:
+        return None, problems
+    return _read(kind, obj), []
+
+
+def enforceable(policy: Policy) -> list[Problem]:
+    """The parts of a valid policy that this datapath cannot enforce; empty if all of it can be."""
+    return list(policy.unsupported)
+
+
+def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
+    metadata = obj.get("metadata") or {}
+    problems = []
+    if not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        problems.append(Problem("metadata.name", f"{kind} must have name", "agent"))
+    if kind == "NetworkPolicy":
+        return problems + list(netpol.problems(obj.get("spec") or {}))
+    specs = list(cilium.specs(obj))
+    if not specs:
+        problems.append(Problem("spec", f"Invalid {kind} spec(s): empty policy", "agent"))
+    for path, spec in specs:
+        problems += sanitize.rule(spec, path, clusterwide=kind == "CiliumClusterwideNetworkPolicy")
+    return problems
+
+
+def _new(known: list[Problem], more: list[Problem]) -> list[Problem]:
+    """Those of `more` that say something of a field nothing was said about: one mistake, one problem."""
+    paths = {problem.path for problem in known}
+    return [problem for problem in more if problem.path not in paths]
+
+
+def _zero_end_ports(obj: Mapping[str, Any]) -> list[Problem]:
+    """`endPort: 0` is within the schema, but Cilium's types drop a zero: strict readers call it unknown."""
+    found = []
+    for path, spec in _dicts("spec", obj.get("spec")) + [
+        pair for i, s in enumerate(_list(obj.get("specs"))) for pair in _dicts(f"specs[{i}]", s)
+    ]:
+        for name in sanitize.LISTS:
+            for index, item in enumerate(_list(spec.get(name))):
+                for number, port_rule in enumerate(
+                    _list(item.get("toPorts") if isinstance(item, dict) else None)
+                ):
+                    ports = _list(port_rule.get("ports") if isinstance(port_rule, dict) else None)
+                    for at, port in enumerate(ports):
+                        if (
+                            isinstance(port, dict)
+                            and port.get("endPort") == 0
+                            and port["endPort"] is not False
+                        ):
+                            where = f"{path}.{name}[{index}].toPorts[{number}].ports[{at}].endPort"
+                            text = f'unknown field "{where}": a zero says nothing; leave it out'
+                            found.append(Problem(where, text, "schema", unknown_field=True))
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dicts(path: str, value: Any) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, value)] if isinstance(value, dict) else []
+
+
+def _read(kind: str, obj: Mapping[str, Any]) -> Policy:
+    metadata = obj["metadata"]
+    name, uid = metadata["name"], str(metadata.get("uid") or "")
+    namespace = "" if kind == "CiliumClusterwideNetworkPolicy" else metadata.get("namespace") or "default"
+    if kind == "NetworkPolicy":
+        return Policy(kind, namespace, name, uid, tuple(netpol.read_rules(obj["spec"], namespace, name)))
+    context = cilium.Context(kind, namespace, name)
+    specs = list(cilium.specs(obj))
+    rules = tuple(rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))
+    unsupported = tuple(problem for path, spec in specs for problem in cilium.unsupported(spec, path))
+    return Policy(kind, namespace, name, uid, rules, unsupported)

@@ -1,0 +1,113 @@
+"""Policies as values: what `parse` makes and everything else reads.
+
+A Policy is a list of rules, each one item of one direction list of one spec, with everything it needs to be
+judged alone: whom it protects, which peers and ports it means, whether it denies, whether it turns on default
+deny. The order of rules never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from namewall.model.errors import Problem
+from namewall.model.net import Direction, Network, Protocol
+from namewall.policy.map_state import DnsRules, RuleOrigin
+from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
+
+LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class PortMatch:
+    """Ports `first` to `last` of one protocol, or the port called `name` (and on to `last` if that is larger).
+
+    Protocol ANY is every protocol, and then the range is every port. For ICMP and ICMPv6 the range is one type, or
+    all of them. `dns` is what may be asked there; None is no DNS judgement. DNS rules stand on single ports only.
+    """
+
+    protocol: Protocol
+    first: int = 0
+    last: int = LAST_PORT
+    name: str = ""
+    dns: DnsRules | None = None
+
+    @property
+    def is_all_ports(self) -> bool:
+        return not self.name and self.first == 0 and self.last == LAST_PORT
+
+
+EVERYTHING = PortMatch(Protocol.ANY)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One item of `ingress`, `ingressDeny`, `egress` or `egressDeny`.
+
+    `peers` empty selects nothing: the rule then only has its default-deny effect. `default_deny` is the effective
+    `enableDefaultDeny` of the rule's spec for this direction.
+    """
+
+    origin: RuleOrigin
+    subject: LabelSelector
+    direction: Direction
+    peers: tuple[PeerSelector, ...]
+    ports: tuple[PortMatch, ...]
+    deny: bool = False
+    default_deny: bool = True
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`unsupported` says which parts are valid but not enforceable here; those rules select nothing."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    rules: tuple[Rule, ...]
+    unsupported: tuple[Problem, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.kind, self.namespace, self.name
+
+
+def policy_prefixes(policies: Iterable[Policy]) -> frozenset[Network]:
+    """Every prefix and except of every policy: the CIDR classes of the node (see map_state.CidrPeer).
+
+    Give it expanded policies (`policy.expand`), else the prefixes of CIDR groups and Services are missing.
+    """
+    prefixes: set[Network] = set()
+    for policy in policies:
+        for rule in policy.rules:
+            for peer in rule.peers:
+                if isinstance(peer, CidrSelector):
+                    prefixes.add(peer.cidr)
+                    prefixes.update(peer.excepts)
+    return frozenset(prefixes)
+
+
+def fqdn_selectors(policies: Iterable[Policy]) -> frozenset[str]:
+    """The normal forms of all toFQDNs items: what an address may be granted for."""
+    return frozenset(
+        peer.form
+        for policy in policies
+        for rule in policy.rules
+        for peer in rule.peers
+        if isinstance(peer, FqdnSelector)
+    )
+
+
+def dns_selectors(policies: Iterable[Policy]) -> frozenset[str]:
+    """The normal forms of all items of `rules.dns`, "*" among them where one passes every name."""
+    forms: set[str] = set()
+    for policy in policies:
+        for rule in policy.rules:
+            for port in rule.ports:
+                if port.dns == "any":
+                    forms.add("*")
+                elif port.dns is not None:
+                    forms.update(port.dns)
+    return frozenset(forms)

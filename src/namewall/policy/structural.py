@@ -1,0 +1,223 @@
+"""A small validator of structural schemas: types, unknown fields, enums, lengths, patterns, one-of.
+
+Reports every problem with its field path, in Kubernetes' words, in time linear in the value. It knows the part of
+OpenAPI v3 that `policy.schema` uses and no more; `oneOf` and `anyOf` are about which members are present.
+
+Patterns are Go regular expressions in the schema. Python's engine backtracks, and some of them would make it
+explode; `_SAFE` has an equivalent for each of those (a test holds them equal), and a pattern that is not there
+must be plain.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from functools import cache
+from ipaddress import ip_network
+from typing import Any
+
+from namewall.model.errors import Problem
+from namewall.model.net import Network
+from namewall.policy import rule_schema
+from namewall.policy.rule_schema import Schema
+
+Check = Callable[[str], bool]
+
+_SERVICE_NAME = re.compile(r"[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*")
+
+
+MAX_SERVICE_NAME = 15
+
+
+def is_service_name(text: str) -> bool:
+    """An IANA service name (RFC 6335): up to 15 letters, digits and single dashes inside, at least one letter."""
+    if len(text) > MAX_SERVICE_NAME or _SERVICE_NAME.fullmatch(text) is None:
+        return False
+    return any(c.isalpha() for c in text)
+
+
+def _is_port(text: str) -> bool:
+    # The served pattern `^(number)|(name)$` is not anchored as a whole: a leading digit, or a trailing service
+    # name, is enough. A name's shortest form is one letter, so the last character decides.
+    return text[:1] in set("0123456789") or _ends_in_service_name(text)
+
+
+def _ends_in_service_name(text: str) -> bool:
+    tail = re.search(r"[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*\Z", text[-300:])
+    return tail is not None and any(c.isalpha() for c in tail.group())
+
+
+def _names(alphabet: str) -> Check:
+    expression = re.compile(rf"[{alphabet}]+(?:\.[{alphabet}]+)*\.?")
+    return lambda text: expression.fullmatch(text) is not None
+
+
+_SAFE: dict[str, Check] = {
+    rule_schema.MATCH_NAME: _names("-a-zA-Z0-9_"),
+    rule_schema.MATCH_PATTERN: _names("-a-zA-Z0-9_*"),
+    rule_schema.PORT: _is_port,
+    rule_schema.LABEL_VALUE: lambda text: (
+        not text
+        or (re.fullmatch(r"[-A-Za-z0-9_.]+", text) is not None
+        and text[0].isalnum()
+        and text[-1].isalnum())
+    ),
+    rule_schema.LOG_VALUE: lambda text: all(not unicodedata.category(c).startswith("C") for c in text),
+    rule_schema.GROUP_NAME: lambda text: all(
+        re.fullmatch(r"[a-z0-9-]+", part) is not None and part[0] != "-" and part[-1] != "-"
+        for part in text.split(".")
+    ),
+}
+
+
+@cache
+def pattern_check(pattern: str) -> Check:
+    if pattern in _SAFE:
+        return _SAFE[pattern]
+    expression = re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern)
+    return lambda text: expression.search(text) is not None
+
+
+def parse_cidr(text: str) -> Network | None:
+    """`203.0.113.7/24` with its host bits masked away; None for anything that is not ADDRESS/LENGTH."""
+    address, slash, length = text.partition("/")
+    if not slash or not (length.isascii() and length.isdecimal()) or (len(length) > 1 and length[0] == "0"):
+        return None
+    if "%" in address or len(length) > 3:
+        return None
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+_JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+
+
+def json_type(value: object) -> str:
+    return _JSON_TYPES.get(type(value), "null" if value is None else type(value).__name__)
+
+
+def validate(schema: Schema, value: Any, path: str = "") -> list[Problem]:
+    """Every problem of `value`, in the order of its fields."""
+    return list(_validate(schema, value, path))
+
+
+def _problem(path: str, message: str, unknown: bool = False) -> Problem:
+    return Problem(path, message, "schema", unknown)
+
+
+def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
+    if schema.get("x-kubernetes-int-or-string"):
+        if isinstance(value, str):
+            yield from _validate_string(schema, value, path)
+        elif not isinstance(value, int) or isinstance(value, bool):
+            yield _wrong_type(path, value, "integer or string")
+        return
+    wanted = schema.get("type")
+    found = json_type(value)
+    if wanted and found != wanted and not (wanted == "number" and found == "integer"):
+        yield _wrong_type(path, value, wanted)
+        return
+    if isinstance(value, dict):
+        yield from _validate_object(schema, value, path)
+    elif isinstance(value, list):
+        yield from _validate_array(schema, value, path)
+    elif isinstance(value, str):
+        yield from _validate_string(schema, value, path)
+    elif isinstance(value, int):
+        if "minimum" in schema and value < schema["minimum"]:
+            least = schema["minimum"]
+            yield _problem(
+                path, f"Invalid value: {value}: {path} in body should be greater than or equal to {least}"
+            )
+        if "maximum" in schema and value > schema["maximum"]:
+            most = schema["maximum"]
+            yield _problem(
+                path, f"Invalid value: {value}: {path} in body should be less than or equal to {most}"
+            )
+
+
+def _wrong_type(path: str, value: object, wanted: str) -> Problem:
+    found = json_type(value)
+    return _problem(path, f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"')
+
+
+def has_wrong_type(problem: Problem) -> bool:
+    """Whether a problem says that a value is of another type than the schema's, so that nobody can read it."""
+    return " in body must be of type " in problem.message and "of type cidr" not in problem.message
+
+
+def _validate_object(schema: Schema, value: dict[Any, Any], path: str) -> Iterator[Problem]:
+    properties = schema.get("properties", {})
+    additional = schema.get("additionalProperties")
+    keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") or (
+        "properties" not in schema and not additional
+    )
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield _problem(_join(path, name), "Required value")
+    for key, member in value.items():
+        where = _join(path, str(key))
+        if not isinstance(key, str):
+            yield _problem(where, f"Invalid value: keys must be strings, not {json_type(key)}")
+        elif key in properties:
+            yield from _validate(properties[key], member, where)
+        elif additional:
+            yield from _validate(additional, member, where)
+        elif not keeps_unknown:
+            yield _problem(where, f'unknown field "{where}"', unknown=True)
+    for rule, least, most in (("oneOf", 1, 1), ("anyOf", 1, None)):
+        alternatives = schema.get(rule, ())
+        present = [name for choice in alternatives for name in choice.get("required", ()) if name in value]
+        if alternatives and not (least <= len(present) and (most is None or len(present) <= most)):
+            names = [name for choice in alternatives for name in choice["required"]]
+            count = "one and only one" if most else "at least one"
+            found = f"Found {len(present)} valid alternatives" if present else "Found none valid"
+            yield _problem(
+                path,
+                f'Invalid value: "": "{path}" must validate {count} schema ({rule}). {found}: '
+                f"expected {count} of {', '.join(names)}",
+            )
+
+
+def _validate_array(schema: Schema, value: list[Any], path: str) -> Iterator[Problem]:
+    if "maxItems" in schema and len(value) > schema["maxItems"]:
+        yield _problem(path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items")
+        return
+    item = schema.get("items", {})
+    for index, member in enumerate(value):
+        yield from _validate(item, member, f"{path}[{index}]")
+
+
+def quoted(text: str) -> str:
+    """As Go's %q would, for the characters that matter in one line of an error; long texts are cut."""
+    shown = text if len(text) <= 300 else text[:300] + "…"
+    return (
+        '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown).replace('"', '\\"') + '"'
+    )
+
+
+def _validate_string(schema: Schema, value: str, path: str) -> Iterator[Problem]:
+    if "enum" in schema and value not in schema["enum"]:
+        supported = ", ".join(f'"{choice}"' for choice in schema["enum"])
+        yield _problem(path, f"Unsupported value: {quoted(value)}: supported values: {supported}")
+    if "maxLength" in schema and len(value) > schema["maxLength"]:
+        yield _problem(path, f"Too long: may not be more than {schema['maxLength']} bytes")
+        return
+    if "minLength" in schema and len(value) < schema["minLength"]:
+        least = schema["minLength"]
+        yield _problem(
+            path, f"Invalid value: {quoted(value)}: {path} in body should be at least {least} chars long"
+        )
+    if "pattern" in schema and not pattern_check(schema["pattern"])(value):
+        pattern = schema["pattern"]
+        yield _problem(path, f"Invalid value: {quoted(value)}: {path} in body should match '{pattern}'")
+    if schema.get("format") == "cidr" and parse_cidr(value) is None:
+        shown = quoted(value)
+        yield _problem(path, f"Invalid value: {shown}: {path} in body must be of type cidr: {shown}")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
