@@ -377,7 +377,42 @@ def regexp_problem(text: str) -> str | None:
 
 
 _KAFKA_KEYS = frozenset(
-    ["produce", "fetch", "offsets", "metadata", "leaderandisr", "stopreplica", "updatemetadata", "controlledshutdown", "offsetcommit", "offsetfetch", "findcoordinator", "joingroup", "heartbeat", "leavegroup", "syncgroup", "describegroups", "listgroups", "saslhandshake", "apiversions", "createtopics", "deletetopics", "deleterecords", "initproducerid", "offsetforleaderepoch", "addpartitionstotxn", "addoffsetstotxn", "endtxn", "writetxnmarkers", "txnoffsetcommit", "describeacls", "createacls", "deleteacls", "describeconfigs", "alterconfigs"]
+    [
+        "produce",
+        "fetch",
+        "offsets",
+        "metadata",
+        "leaderandisr",
+        "stopreplica",
+        "updatemetadata",
+        "controlledshutdown",
+        "offsetcommit",
+        "offsetfetch",
+        "findcoordinator",
+        "joingroup",
+        "heartbeat",
+        "leavegroup",
+        "syncgroup",
+        "describegroups",
+        "listgroups",
+        "saslhandshake",
+        "apiversions",
+        "createtopics",
+        "deletetopics",
+        "deleterecords",
+        "initproducerid",
+        "offsetforleaderepoch",
+        "addpartitionstotxn",
+        "addoffsetstotxn",
+        "endtxn",
+        "writetxnmarkers",
+        "txnoffsetcommit",
+        "describeacls",
+        "createacls",
+        "deleteacls",
+        "describeconfigs",
+        "alterconfigs",
+    ]
 )
 
 

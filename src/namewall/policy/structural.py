@@ -59,9 +59,7 @@ _SAFE: dict[str, Check] = {
     rule_schema.PORT: _is_port,
     rule_schema.LABEL_VALUE: lambda text: (
         not text
-        or (re.fullmatch(r"[-A-Za-z0-9_.]+", text) is not None
-        and text[0].isalnum()
-        and text[-1].isalnum())
+        or (re.fullmatch(r"[-A-Za-z0-9_.]+", text) is not None and text[0].isalnum() and text[-1].isalnum())
     ),
     rule_schema.LOG_VALUE: lambda text: all(not unicodedata.category(c).startswith("C") for c in text),
     rule_schema.GROUP_NAME: lambda text: all(

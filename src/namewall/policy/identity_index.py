@@ -1,0 +1,107 @@
+"""Which identities a label selector selects, without looking at each of them.
+
+An inverted index over labels with integers as bit sets: bit n is the n-th identity. A selector's set is a few
+ANDs and ORs; it is kept, and one identity more or less changes kept sets by one bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from namewall.model.labels import RESERVED_LABELS, Labels, view
+from namewall.policy.selectors import LabelSelector, Requirement
+
+
+class IdentityIndex:
+    """The identities known on the node, the reserved ones always among them."""
+
+    def __init__(self, identities: Mapping[int, Labels] | None = None) -> None:
+        self._labels: dict[int, Labels] = {}
+        self._slot: dict[int, int] = {}
+        self._number: list[int] = []
+        self._free: list[int] = []
+        self._all = 0
+        self._values: dict[tuple[str, str], dict[str, int]] = {}
+        self._kept: dict[LabelSelector, int] = {}
+        for number, labels in {**(identities or {}), **RESERVED_LABELS}.items():
+            self.add(number, labels)
+
+    def labels(self, number: int) -> Labels:
+        """Empty for an identity that is not known: no selector but the wildcard selects it."""
+        return self._labels.get(number, frozenset())
+
+    def numbers(self) -> Mapping[int, Labels]:
+        return self._labels
+
+    def add(self, number: int, labels: Labels) -> bool:
+        """Know an identity. False if nothing changed; a number with other labels is replaced."""
+        if self._labels.get(number) == labels:
+            return False
+        self.remove(number)
+        slot = self._free.pop() if self._free else len(self._number)
+        if slot == len(self._number):
+            self._number.append(number)
+        self._number[slot] = number
+        self._slot[number], self._labels[number] = slot, labels
+        bit = 1 << slot
+        self._all |= bit
+        for key, value in view(labels).items():
+            values = self._values.setdefault(key, {})
+            values[value] = values.get(value, 0) | bit
+        for selector, bits in self._kept.items():
+            if selector.matches(labels):
+                self._kept[selector] = bits | bit
+        return True
+
+    def remove(self, number: int) -> bool:
+        """Forget an identity. False if it was not known."""
+        if number not in self._labels:
+            return False
+        slot, labels = self._slot.pop(number), self._labels.pop(number)
+        self._free.append(slot)
+        mask = ~(1 << slot)
+        self._all &= mask
+        for key, value in view(labels).items():
+            values = self._values[key]
+            values[value] &= mask
+            if not values[value]:
+                del values[value]
+            if not values:
+                del self._values[key]
+        for selector in self._kept:
+            self._kept[selector] &= mask
+        return True
+
+    def bits(self, selector: LabelSelector) -> int:
+        """The identities selected, as a bit set of slots."""
+        kept = self._kept.get(selector)
+        if kept is None:
+            kept = self._all
+            for requirement in selector.requirements:
+                kept &= self._requirement(requirement)
+            self._kept[selector] = kept
+        return kept
+
+    def forget_selectors(self, used: set[LabelSelector]) -> None:
+        """Drop the kept sets of selectors that no policy uses any more."""
+        self._kept = {selector: bits for selector, bits in self._kept.items() if selector in used}
+
+    def select(self, selector: LabelSelector) -> Iterator[int]:
+        """The numbers of the identities selected."""
+        bits = self.bits(selector)
+        while bits:
+            low = bits & -bits
+            yield self._number[low.bit_length() - 1]
+            bits ^= low
+
+    def _requirement(self, requirement: Requirement) -> int:
+        values = self._values.get((requirement.source, requirement.key), {})
+        if requirement.operator in ("In", "NotIn"):
+            found = 0
+            for value in requirement.values:
+                found |= values.get(value, 0)
+        else:
+            found = 0
+            for bits in values.values():
+                found |= bits
+        return found if requirement.operator in ("In", "Exists") else self._all & ~found

@@ -1,0 +1,103 @@
+"""What the rules that select a subject say together, before peers are looked at (semantics.md sections 5, 6).
+
+Shared by `compile` and `decide`: which rules select, whether the direction is enforced and denies by default, and
+the allows and denies by L4 and selector. The order of rules does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from namewall.model.labels import Labels
+from namewall.model.net import Direction, Protocol
+from namewall.policy.map_state import DnsRules, RuleOrigin
+from namewall.policy.ports import L4, NamedPorts, resolve
+from namewall.policy.rules import Rule
+from namewall.policy.selectors import WILDCARD, PeerSelector
+
+ALL = L4(Protocol.ANY, 0, 65535)
+INIT = "reserved:init"
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """One direction of one subject: does any rule select it, and does one turn on default deny."""
+
+    enforced: bool
+    default_deny: bool
+
+
+def selecting(rules: Iterable[Rule], subject: Labels, direction: Direction) -> list[Rule]:
+    return [rule for rule in rules if rule.direction is direction and rule.subject.matches(subject)]
+
+
+def posture(rules: Iterable[Rule], subject: Labels) -> Posture:
+    """`rules` are those that select the subject in one direction."""
+    flags = [rule.default_deny for rule in rules]
+    if INIT in subject:
+        return Posture(enforced=True, default_deny=True)
+    return Posture(enforced=bool(flags), default_deny=any(flags))
+
+
+@dataclass(slots=True)
+class Term:
+    """What the rules with one selector say at one L4."""
+
+    plain: bool = False
+    names: set[str] = field(default_factory=set)
+    every_name: bool = False
+    origins: set[RuleOrigin] = field(default_factory=set)
+
+    @property
+    def redirects(self) -> bool:
+        return self.every_name or bool(self.names)
+
+    def say(self, dns: DnsRules | None, origin: RuleOrigin | None) -> None:
+        if dns is None:
+            self.plain = True
+        elif dns == "any":
+            self.every_name = True
+        else:
+            self.names |= dns
+        if origin is not None:
+            self.origins.add(origin)
+
+    def join(self, other: Term) -> None:
+        self.plain |= other.plain
+        self.names |= other.names
+        self.every_name |= other.every_name
+        self.origins |= other.origins
+
+
+def dns_union(terms: Iterable[Term]) -> DnsRules:
+    """What may be asked by terms of one L4 that all select the server; a plain one lets every name pass."""
+    names: set[str] = set()
+    for term in terms:
+        if term.plain or term.every_name:
+            return "any"
+        names |= term.names
+    return frozenset(names)
+
+
+Filters = dict[L4, dict[PeerSelector, Term]]
+
+
+def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[Filters, Filters]:
+    """The allows and denies of one direction, by L4 and selector. Equal selectors of any rules are one."""
+    allows: Filters = {}
+    denies: Filters = {}
+    for rule in rules:
+        filters = denies if rule.deny else allows
+        for match in rule.ports:
+            l4 = resolve(match, names)
+            if l4 is None:
+                continue
+            # A rule that does not turn on default deny only watches, unless another one does.
+            dns = "any" if match.dns is not None and not stance.default_deny else match.dns
+            terms = filters.setdefault(l4, {})
+            for peer in rule.peers:
+                terms.setdefault(peer, Term()).say(dns, rule.origin)
+    if stance.enforced and not stance.default_deny:
+        allows.setdefault(ALL, {}).setdefault(WILDCARD, Term()).say(None, None)
+    return allows, denies
