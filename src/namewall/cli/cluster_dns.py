@@ -26,8 +26,12 @@ import click
     metavar="IP[:PORT]",
     help="Where to forward while the document names no upstreams. May be repeated.",
 )
-@click.option("--domain", default="cluster.local", show_default=True, help="Fails until the document is there.")
-def cluster_dns_command(listen: tuple[str, ...], records: str | None, upstreams: tuple[str, ...], domain: str) -> None:
+@click.option(
+    "--domain", default="cluster.local", show_default=True, help="Fails until the document is there."
+)
+def cluster_dns_command(
+    listen: tuple[str, ...], records: str | None, upstreams: tuple[str, ...], domain: str
+) -> None:
     """Answer for the cluster's names, forward the rest."""
     from namewall.clusterdns.main import parse_listen, serve
     from namewall.model.cluster import Resolver

@@ -1,10 +1,10 @@
 """Asks the upstream resolvers what is not the cluster's own.
 
-The client's octets go on as they are, with a random id and from a random port; what comes back goes back with
-the client's id. An answer counts only from the server's own address (the socket is connected), with our id and
-the question repeated. One server after the other, again from the first while time is left; a server that was
-silent is asked last for a while. Nothing is cached: an answer's TTL is then the upstream's own, which is what
-the datapath bases its grants on, and names change hands as fast as upstream says.
+The client's octets go on as they are, with a random id and from a random port; what comes back goes back
+with the client's id. An answer counts only from the server's own address (the socket is connected), with our
+id and the question repeated. One server after the other, again from the first while time is left; a server
+that was silent is asked last for a while. Nothing is cached: an answer's TTL is then the upstream's own (the
+datapath bases its grants on it), and names change hands as fast as upstream says.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Forwarder:
                         last = answer
                     if last is not None or not self.upstreams:
                         break
-                    # Servers that refuse at once (nobody listens there) are tried again, but not in a tight loop.
+                    # Servers where nobody listens refuse at once: no tight loop.
                     await asyncio.sleep(max(0.0, 0.3 - (loop.time() - before)))
         if last is not None:
             return last

@@ -23,7 +23,9 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def serve(places: Sequence[tuple[str, int]], records: str | None, upstreams: Sequence[Resolver], domain: str) -> None:
+def serve(
+    places: Sequence[tuple[str, int]], records: str | None, upstreams: Sequence[Resolver], domain: str
+) -> None:
     """Until SIGTERM or SIGINT. Exit code 3 with a sentence where a port cannot be had."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     # Each question that waits for upstream holds a socket: take what the hard limit gives.
@@ -49,7 +51,10 @@ async def _serve(
         try:
             port = await server.listen(host, port)
         except OSError as error:
-            print(f"error: cannot listen on {host or 'every address'} port {port}: {error.strerror}", file=sys.stderr)
+            print(
+                f"error: cannot listen on {host or 'every address'} port {port}: {error.strerror}",
+                file=sys.stderr,
+            )
             return 3
         print(f"listening on {host or '*'} port {port}", file=sys.stderr, flush=True)
     await stop.wait()

@@ -24,7 +24,7 @@ MOUNT = "/etc/namewall/records"
 def objects(
     program: Sequence[str], service_ips: Sequence[Address], dns_port: int = 53, replicas: int = 1
 ) -> list[Object]:
-    """`program` is the command line of `namewall` on the host; `service_ips` the Service's, one of each family."""
+    """`program` is the command line of `namewall` on the host; `service_ips` has one of each family."""
     return [deployment(program, dns_port, replicas), service(service_ips, dns_port)]
 
 
@@ -59,7 +59,7 @@ def deployment(program: Sequence[str], dns_port: int = 53, replicas: int = 1) ->
                             "volumeMounts": [{"name": "records", "mountPath": MOUNT, "readOnly": True}],
                         }
                     ],
-                    # Optional: the pod starts before the agent wrote the first records, and forwards meanwhile.
+                    # Optional: the pod may start before the agent wrote the first records; it forwards then.
                     "volumes": [{"name": "records", "configMap": {"name": CONFIG_MAP, "optional": True}}],
                 },
             },

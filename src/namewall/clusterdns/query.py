@@ -1,8 +1,8 @@
 """A question as it came off the wire, and the answers that need no zone: refused, not understood, too long.
 
-Pure. What is passed on upstream are the client's own bytes (with another id), so what this lets through is well
-formed: one question, uncompressed, class IN. Everything else is answered here or, where an answer could start a
-loop or a flood (shorter than a header, or itself an answer), not at all.
+Pure. What is passed on upstream are the client's own bytes (with another id), so what this lets through is
+well formed: one question, uncompressed, class IN. Everything else is answered here or, where an answer could
+start a loop or a flood (shorter than a header, or itself an answer), not at all.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def to_json(records: Records) -> str:
 
 
 def from_json(text: str | bytes) -> Records:
-    """Raises ValueError with one sentence; fields it does not know are passed over, so that a newer agent may add."""
+    """Raises ValueError with one sentence; unknown fields are passed over, so a newer agent may add some."""
     document = json.loads(text)
     if not isinstance(document, dict) or document.get("version") != VERSION:
         raise ValueError(f"this is no records document of version {VERSION}")

@@ -1,7 +1,7 @@
 """Notices when the records document changes on disk.
 
-By looking at it a few times a second: a ConfigMap volume is replaced by renames, mounts and links in more ways
-than inotify reports on one watch, and a look costs some microseconds.
+By looking at it a few times a second: a ConfigMap volume is replaced by renames, mounts and links in more
+ways than inotify reports on one watch, and a look costs some microseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Document:
         self._seen: Signature | None = None
 
     def changed(self) -> bytes | None:
-        """The octets where they may have changed since the last call, else None; None too while it is absent."""
+        """The octets where they may have changed since the last call, else None; None while it is absent."""
         try:
             path = os.path.join(self._path, KEY) if os.path.isdir(self._path) else self._path
             found = os.stat(path)

@@ -1,8 +1,8 @@
-"""The cluster DNS server: sockets, bounds and the order of things; what to answer is decided in `query` and `zone`.
+"""The cluster DNS server: sockets, bounds, the order of things; what to answer `query` and `zone` decide.
 
-Names of the cluster are answered at once, in the loop. Anything else waits for upstream, within bounds: so many
-questions at a time, and so many of one client, so that one workload's flood costs that workload its answers.
-Beyond them the answer is SERVFAIL at once. TCP connections are bounded alike and end when idle.
+Names of the cluster are answered at once, in the loop. Anything else waits for upstream, within bounds: so
+many questions at a time, and so many of one client, so that one workload's flood costs that workload its
+answers. Beyond them the answer is SERVFAIL at once. TCP connections are bounded alike and end when idle.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Server:
             await asyncio.sleep(INTERVAL)
 
     async def listen(self, host: str, port: int) -> int:
-        """Serves UDP and TCP there; host "" is every address, v4 and v6. The port, of the system's choice for 0."""
+        """Serves UDP and TCP there; host "" is every address, v4 and v6. The port: for 0 a free one."""
         loop = asyncio.get_running_loop()
         udp = _bound(host, port, socket.SOCK_DGRAM)
         port = udp.getsockname()[1]
@@ -209,7 +209,10 @@ class Server:
             finally:
                 places.release()
 
-        with self._connections.hold(client) as room, contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with (
+            self._connections.hold(client) as room,
+            contextlib.suppress(OSError, asyncio.IncompleteReadError),
+        ):
             try:
                 async with asyncio.TaskGroup() as tasks:
                     while room:
@@ -264,7 +267,11 @@ def _write(query: Query, answer: Answer, limit: int) -> bytes:
     response = dns.message.make_response(query.message, recursion_available=True, our_payload=OWN_LIMIT)
     response.flags |= dns.flags.AA
     response.set_rcode(dns.rcode.Rcode(answer.rcode))
-    response.answer, response.authority, response.additional = answer.answer, answer.authority, answer.additional
+    response.answer, response.authority, response.additional = (
+        answer.answer,
+        answer.authority,
+        answer.additional,
+    )
     try:
         return response.to_wire(max_size=limit)
     except dns.exception.TooBig:

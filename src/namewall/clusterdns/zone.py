@@ -1,14 +1,14 @@
 """Question → answer for the names of the cluster: Kubernetes' DNS-Based Service Discovery, version 1.1.0.
 
-    SERVICE.NS.svc.DOMAIN              A/AAAA: the ClusterIPs, or a headless Service's ready endpoints; or CNAME
+    SERVICE.NS.svc.DOMAIN              A/AAAA: ClusterIPs, or a headless Service's ready endpoints; or CNAME
     HOST.SERVICE.NS.svc.DOMAIN         A/AAAA of one endpoint: its hostname, else its address with dashes
     _PORT._PROTO.SERVICE.NS.svc.DOMAIN SRV: the Service's port, or each endpoint's
     10-0-0-1.NS.pod.DOMAIN             A/AAAA, only where such a pod lives in NS
     REVERSE.in-addr.arpa / ip6.arpa    PTR of ClusterIPs and of headless endpoints
     dns-version.DOMAIN                 TXT
 
-The pod names are checked against the pods there are (CoreDNS' `pods verified`): made up from the question they
-would let anybody have any address under a name that a `matchPattern: "*.cluster.local"` allows.
+The pod names are checked against the pods there are (CoreDNS' `pods verified`): made up from the question
+they would let anybody have any address under a name that a `matchPattern: "*.cluster.local"` allows.
 
 Pure. All owner names stand in one table with their empty ancestors, so that NXDOMAIN and NODATA are what the
 table says: the name is not there, or it has not that type. Outside our zones the answer is None: forward.
@@ -16,7 +16,7 @@ table says: the name is not there, or it has not that type. Outside our zones th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
@@ -34,8 +34,8 @@ from dns.rdtypes.ANY import PTR as ptr
 from dns.rdtypes.ANY import SOA as soa
 from dns.rdtypes.ANY import TXT as txt
 from dns.rdtypes.IN import AAAA as aaaa
-from dns.rdtypes.IN import A as a
 from dns.rdtypes.IN import SRV as srv
+from dns.rdtypes.IN import A as a
 
 from namewall.clusterdns.records import Port, Records, Service
 from namewall.model.net import Address, Network
@@ -46,7 +46,7 @@ QUICK_TTL = 5
 """Seconds; endpoints come and go. Also how long a name that is not there may be taken for missing."""
 SCHEMA = "1.1.0"
 
-# What a name has of one type: seconds to live, and values: an address, a target's key, or (port, target's key).
+# What a name has of one type: seconds to live, and values: an address, a target's key, or port and target.
 Value = str | tuple[int, str]
 Node = dict[RdataType, tuple[int, list[Value]]]
 
@@ -75,7 +75,10 @@ class Unknown:
 class Zone:
     def __init__(self, records: Records) -> None:
         self._domain = records.domain
-        self._zones = {records.domain, *(zone for network in records.ranges for zone in reverse_zones(network))}
+        self._zones = {
+            records.domain,
+            *(zone for network in records.ranges for zone in reverse_zones(network)),
+        }
         self._nodes: dict[str, Node] = {zone: {} for zone in self._zones}
         self._put(f"dns-version.{self._domain}", TXT, STABLE_TTL, [SCHEMA])
         for parent in ("svc", "pod"):
@@ -106,7 +109,9 @@ class Zone:
             answer.chase = rrset[0].target
         else:
             answer.answer.extend(
-                self._rrset(name, kind, node, turn) for kind in (node if rdtype == ANY else (rdtype,)) if kind in node
+                self._rrset(name, kind, node, turn)
+                for kind in (node if rdtype == ANY else (rdtype,))
+                if kind in node
             )
         if rdtype == SRV and SRV in node:
             answer.additional = self._glue(node, turn)
@@ -174,7 +179,11 @@ class Zone:
         return glue
 
     def _rrset(
-        self, owner: dns.name.Name, rdtype: RdataType, node: Mapping[RdataType, tuple[int, list[Value]]], turn: int
+        self,
+        owner: dns.name.Name,
+        rdtype: RdataType,
+        node: Mapping[RdataType, tuple[int, list[Value]]],
+        turn: int,
     ) -> dns.rrset.RRset:
         ttl, values = node[rdtype]
         start = turn % len(values)
@@ -186,7 +195,7 @@ class Zone:
     def _soa(self, zone: str) -> dns.rrset.RRset:
         rrset = dns.rrset.RRset(_name(zone), IN, SOA)
         server, person = _name(f"ns.dns.{self._domain}"), _name(f"hostmaster.{self._domain}")
-        rrset.add(soa.SOA(IN, SOA, server, person, 1, 7200, 1800, 86400, QUICK_TTL), QUICK_TTL)
+        rrset.add(_MAKE[SOA](IN, SOA, server, person, 1, 7200, 1800, 86400, QUICK_TTL), QUICK_TTL)
         return rrset
 
 
@@ -196,7 +205,7 @@ def dashed(address: Address) -> str:
 
 
 def reverse_zones(network: Network) -> list[str]:
-    """The names below which the reverse names of a network lie: several where it ends inside an octet (nibble)."""
+    """The names below which a network's reverse names lie: several where it ends inside an octet (nibble)."""
     step = 8 if isinstance(network, IPv4Network) else 4
     aligned = max(step, -(-network.prefixlen // step) * step)
     zones = []
@@ -216,15 +225,24 @@ def _name(key: str) -> dns.name.Name:
     return dns.name.from_text(key)
 
 
+_MAKE: dict[RdataType, Callable[..., dns.rdata.Rdata]] = {
+    A: a.A,
+    AAAA: aaaa.AAAA,
+    CNAME: cname.CNAME,
+    NS: ns.NS,
+    PTR: ptr.PTR,
+    SOA: soa.SOA,
+    SRV: srv.SRV,
+    TXT: txt.TXT,
+}
+
+
 def _rdata(rdtype: RdataType, value: Value, siblings: int) -> dns.rdata.Rdata:
     if isinstance(value, tuple):
         # Weights as CoreDNS gives them: all alike, a hundred together.
-        return srv.SRV(IN, SRV, 0, max(1, 100 // siblings), value[0], _name(value[1]))
-    if rdtype == A:
-        return a.A(IN, A, value)
-    if rdtype == AAAA:
-        return aaaa.AAAA(IN, AAAA, value)
+        return _MAKE[SRV](IN, SRV, 0, max(1, 100 // siblings), value[0], _name(value[1]))
+    if rdtype in (A, AAAA):
+        return _MAKE[rdtype](IN, rdtype, value)
     if rdtype == TXT:
-        return txt.TXT(IN, TXT, [value.encode()])
-    by_name = {CNAME: cname.CNAME, PTR: ptr.PTR, NS: ns.NS}[rdtype]
-    return by_name(IN, rdtype, _name(value))
+        return _MAKE[TXT](IN, TXT, [value.encode()])
+    return _MAKE[rdtype](IN, rdtype, _name(value))
