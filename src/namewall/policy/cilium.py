@@ -87,10 +87,11 @@ def peer_selector(raw: Raw, context: Context, wild: bool) -> LabelSelector:
     return selector
 
 
-def _network(text: str) -> Network:
-    network = parse_cidr(text)
-    assert network is not None, f"`{text}` passed validation but is no prefix"
-    return network
+def network(text: str) -> Network:
+    """A prefix that validation let through, host bits masked away."""
+    prefix = parse_cidr(text)
+    assert prefix is not None, f"`{text}` passed validation but is no prefix"
+    return prefix
 
 
 def _peer(member: str, raw: Any, context: Context, wild: bool) -> Iterator[PeerSelector]:
@@ -100,11 +101,11 @@ def _peer(member: str, raw: Any, context: Context, wild: bool) -> Iterator[PeerS
     elif kind == "Entities":
         yield from entity_selectors(raw)
     elif kind == "CIDR":
-        yield CidrSelector(_network(raw))
+        yield CidrSelector(network(raw))
     elif kind == "CIDRSet":
-        excepts = tuple(map(_network, raw.get("except") or ()))
+        excepts = tuple(map(network, raw.get("except") or ()))
         if raw.get("cidr"):
-            yield CidrSelector(_network(raw["cidr"]), excepts)
+            yield CidrSelector(network(raw["cidr"]), excepts)
         elif raw.get("cidrGroupRef"):
             yield GroupSelector(name=raw["cidrGroupRef"], excepts=excepts)
         else:

@@ -45,25 +45,30 @@ def compile(
     *,
     own_ports: NamedPorts = NO_NAMES,
     cluster_ports: NamedPorts = NO_NAMES,
+    addressless: bool = False,
 ) -> MapState:
     """The MapState of endpoints whose identity is `subject`.
 
     `identities` are the pods' (the reserved ones are known). `own_ports` are the subject's named container
     ports (for ingress), `cluster_ports` those of all pods (for egress). Policies must be expanded
-    (`policy.expand`); references that are not select nothing.
+    (`policy.expand`); references that are not select nothing. `addressless` for scenarios whose pods have no addresses.
     """
     known = list(policies)
     rules = [rule for policy in known for rule in policy.rules]
-    classes = Classes(IdentityIndex(identities), policy_prefixes(known))
+    classes = Classes(IdentityIndex(identities), policy_prefixes(known), addressless=addressless)
     return compile_rules(rules, subject, classes, own_ports, cluster_ports)
 
 
 class Classes:
     """Which peers of the kernel a selector is: the identities and prefixes of the node."""
 
-    def __init__(self, index: IdentityIndex, prefixes: Iterable[Network]) -> None:
+    def __init__(
+        self, index: IdentityIndex, prefixes: Iterable[Network], *, addressless: bool = False
+    ) -> None:
+        """`addressless`: pods have no addresses, as in scenarios that give none (see CidrSelector)."""
         self.index = index
         self.prefixes = tuple(prefixes)
+        self._addressless = addressless
         self._kept: dict[CidrSelector, tuple[Peer, ...]] = {}
 
     def of(self, selector: PeerSelector) -> Iterable[Peer]:
@@ -78,6 +83,8 @@ class Classes:
             kept = self._kept.get(selector)
             if kept is None:
                 kept = tuple(CidrPeer(p, selector.pods) for p in self.prefixes if selector.selects(p))
+                if self._addressless and selector.unaddressed is not None:
+                    kept += tuple(map(IdentityPeer, self.index.select(selector.unaddressed)))
                 self._kept[selector] = kept
             return kept
         return ()
@@ -151,13 +158,11 @@ class _Table:
                 self._denies.setdefault(key, set()).update(*(term.origins for term in parts))
 
     def allow(self, l4: L4, terms: Terms) -> None:
-        """One L4's allows. DNS judgement is asked for by the peer's own selectors, never by the wildcard's."""
+        """One L4's allows. Whatever selects a peer there speaks of names, the wildcard too."""
         wild = terms.get(ANY_PEER, [])
         for peer, parts in terms.items():
-            dns = None
+            dns = dns_union(parts if peer == ANY_PEER else [*parts, *wild])
             origins = {origin for term in parts for origin in term.origins}
-            if any(term.redirects for term in parts):
-                dns = dns_union(parts if peer == ANY_PEER else [*parts, *wild])
             for key in self._keys(peer, l4):
                 known = self._allows.get(key)
                 # Another L4 has this very block (the end of a range): there the one with DNS rules stands.

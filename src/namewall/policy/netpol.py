@@ -13,7 +13,7 @@ from namewall.model.errors import Problem
 from namewall.model.labels import CLUSTER, DEFAULT_CLUSTER, K8S, NAMESPACE, NAMESPACE_LABELS
 from namewall.model.net import Direction, Protocol
 from namewall.policy import sanitize
-from namewall.policy.cilium import read_selector
+from namewall.policy.cilium import network, read_selector
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.rules import EVERYTHING, PortMatch, Rule
 from namewall.policy.sanitize import Raw, agent
@@ -93,12 +93,12 @@ def _sides(spec: Raw) -> set[str]:
     return {"ingress", "egress"} if spec.get("egress") else {"ingress"}
 
 
-def _peer(peer: Raw, namespace: str) -> PeerSelector:
+def _peer(peer: Raw, namespace: str, direction: Direction) -> PeerSelector:
     if block := peer.get("ipBlock"):
-        cidr = parse_cidr(block["cidr"])
-        excepts = tuple(filter(None, map(parse_cidr, block.get("except") or ())))
-        assert cidr is not None
-        return CidrSelector(cidr, excepts, pods=True)
+        own = _peer({}, namespace, direction) if direction is Direction.INGRESS else None
+        assert own is None or isinstance(own, LabelSelector)
+        excepts = tuple(map(network, block.get("except") or ()))
+        return CidrSelector(network(block["cidr"]), excepts, pods=True, unaddressed=own)
     requirements = read_selector(peer.get("podSelector") or {}, K8S).requirements
     if peer.get("namespaceSelector") is None:
         requirements += (Requirement(K8S, NAMESPACE, "In", frozenset({namespace})),)
@@ -134,7 +134,8 @@ def read_rules(spec: Raw, namespace: str, name: str) -> Iterator[Rule]:
                 origin=RuleOrigin("NetworkPolicy", namespace, name, f"spec.{member}[{index}]"),
                 subject=subject,
                 direction=direction,
-                peers=tuple(_peer(peer, namespace) for peer in item.get(side) or ()) or (WILDCARD,),
+                peers=tuple(_peer(peer, namespace, direction) for peer in item.get(side) or ())
+                or (WILDCARD,),
                 ports=tuple(dict.fromkeys(map(_port, item.get("ports") or ()))) or (EVERYTHING,),
             )
         if not items:

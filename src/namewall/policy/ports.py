@@ -30,11 +30,16 @@ def named_ports(ports: Iterable[tuple[str, str, int]]) -> NamedPorts:
 
 
 class L4(NamedTuple):
-    """Ports `first` to `last` of a protocol, names resolved. ICMP types count as ports."""
+    """Ports `first` to `last` of a protocol, names resolved. ICMP types count as ports.
+
+    `name` is the port name that was resolved: rules by name and rules by number are judged apart (Cilium
+    keeps a filter for each), although both mean the same port.
+    """
 
     protocol: Protocol
     first: int
     last: int
+    name: str = ""
 
     def covers(self, protocol: int, port: int) -> bool:
         return self.protocol in (Protocol.ANY, protocol) and self.first <= port <= self.last
@@ -52,7 +57,7 @@ def resolve(match: PortMatch, names: NamedPorts) -> L4 | None:
     if len(numbers) != 1:
         return None
     (number,) = numbers
-    return L4(match.protocol, number, max(number, match.last))
+    return L4(match.protocol, number, max(number, match.last), match.name)
 
 
 def blocks(first: int, last: int) -> Iterator[tuple[int, int]]:

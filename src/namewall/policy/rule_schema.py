@@ -92,8 +92,10 @@ MAX_PORTS = 40
 MAX_NAME = 255
 
 
-def an_object(description: str, properties: Schema, required: tuple[str, ...] = (), **more: Any) -> Schema:
-    schema: Schema = {"type": "object", "description": description, "properties": properties, **more}
+def an_object(
+    description: str, properties: Schema, required: tuple[str, ...] = (), more: Schema | None = None
+) -> Schema:
+    schema: Schema = {"type": "object", "description": description, "properties": properties, **(more or {})}
     if required:
         schema["required"] = list(required)
     return schema
@@ -145,7 +147,7 @@ def label_selector(description: str) -> Schema:
                 "additionalProperties": a_string(maxLength=63, pattern=LABEL_VALUE),
             },
         },
-        **{"x-kubernetes-map-type": "atomic"},
+        more={"x-kubernetes-map-type": "atomic"},
     )
 
 
@@ -165,7 +167,7 @@ def name_item(where: str) -> Schema:
                 pattern=MATCH_PATTERN,
             ),
         },
-        oneOf=exactly_one("matchName", "matchPattern"),
+        more={"oneOf": exactly_one("matchName", "matchPattern")},
     )
 
 
@@ -261,7 +263,7 @@ def _l7_rules() -> Schema:
             ),
             "l7proto": a_string("The name of a protocol parser. Namewall cannot enforce it."),
         },
-        oneOf=exactly_one("http", "kafka", "dns", "l7proto"),
+        more={"oneOf": exactly_one("http", "kafka", "dns", "l7proto")},
     )
 
 
@@ -345,7 +347,7 @@ def _cidr_set(verb: str) -> Schema:
                     a_string(format="cidr"),
                 ),
             },
-            oneOf=exactly_one("cidr", "cidrGroupRef", "cidrGroupSelector"),
+            more={"oneOf": exactly_one("cidr", "cidrGroupRef", "cidrGroupSelector")},
         ),
     )
 
@@ -500,6 +502,8 @@ def rule() -> Schema:
     return an_object(
         "One rule: whom it protects, and what may pass in each direction.",
         properties,
-        oneOf=exactly_one("endpointSelector", "nodeSelector"),
-        anyOf=exactly_one("ingress", "ingressDeny", "egress", "egressDeny"),
+        more={
+            "oneOf": exactly_one("endpointSelector", "nodeSelector"),
+            "anyOf": exactly_one("ingress", "ingressDeny", "egress", "egressDeny"),
+        },
     )

@@ -105,7 +105,7 @@ def _endpoint() -> Schema:
                     "external-identifiers": an_object(
                         "What others call it.",
                         {},
-                        **{"x-kubernetes-preserve-unknown-fields": True},
+                        more={"x-kubernetes-preserve-unknown-fields": True},
                     ),
                     "encryption": an_object(
                         "Transport encryption.", {"key": _integer("Key number; 0 is none.")}

@@ -67,13 +67,18 @@ WILDCARD = LabelSelector()
 class CidrSelector:
     """Addresses in `cidr` and in none of `excepts`.
 
-    With `pods` (NetworkPolicy's ipBlock) also the addresses of pods and nodes; without, only those of peers outside
-    the cluster. `excepts` may be wider than `cidr`; then nothing is selected.
+    With `pods` (NetworkPolicy's ipBlock) also the addresses of pods and nodes; without, only those of peers
+    outside the cluster. `excepts` may be wider than `cidr`; then nothing is selected.
+
+    `unaddressed` are the pods selected where pods have no addresses to judge by: never on a host, only in
+    scenarios that give none. There Cilium's engine, whose CIDR rules know no pods, lets an ipBlock under
+    `ingress` select the policy's own namespace, and the conformance data has it so.
     """
 
     cidr: Network
     excepts: tuple[Network, ...] = ()
     pods: bool = False
+    unaddressed: LabelSelector | None = None
 
     def selects(self, prefix: Network) -> bool:
         """Whether every address of `prefix` is selected."""

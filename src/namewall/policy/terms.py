@@ -6,7 +6,7 @@ the allows and denies by L4 and selector. The order of rules does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from namewall.model.labels import Labels
@@ -45,39 +45,32 @@ class Term:
     """What the rules with one selector say at one L4."""
 
     plain: bool = False
-    names: set[str] = field(default_factory=set)
+    judged: bool = False
+    """Some rule has DNS rules."""
     every_name: bool = False
+    names: set[str] = field(default_factory=set)
     origins: set[RuleOrigin] = field(default_factory=set)
-
-    @property
-    def redirects(self) -> bool:
-        return self.every_name or bool(self.names)
 
     def say(self, dns: DnsRules | None, origin: RuleOrigin | None) -> None:
         if dns is None:
             self.plain = True
-        elif dns == "any":
-            self.every_name = True
         else:
-            self.names |= dns
+            self.judged = True
+            if dns == "any":
+                self.every_name = True
+            else:
+                self.names |= dns
         if origin is not None:
             self.origins.add(origin)
 
-    def join(self, other: Term) -> None:
-        self.plain |= other.plain
-        self.names |= other.names
-        self.every_name |= other.every_name
-        self.origins |= other.origins
 
-
-def dns_union(terms: Iterable[Term]) -> DnsRules:
-    """What may be asked by terms of one L4 that all select the server; a plain one lets every name pass."""
-    names: set[str] = set()
-    for term in terms:
-        if term.plain or term.every_name:
-            return "any"
-        names |= term.names
-    return frozenset(names)
+def dns_union(terms: Collection[Term]) -> DnsRules | None:
+    """What may be asked where these terms of one L4 all hold: None if none judges, a plain one adds every name."""
+    if not any(term.judged for term in terms):
+        return None
+    if any(term.plain or term.every_name for term in terms):
+        return "any"
+    return frozenset(name for term in terms for name in term.names)
 
 
 Filters = dict[L4, dict[PeerSelector, Term]]
@@ -100,4 +93,22 @@ def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[
                 terms.setdefault(peer, Term()).say(dns, rule.origin)
     if stance.enforced and not stance.default_deny:
         allows.setdefault(ALL, {}).setdefault(WILDCARD, Term()).say(None, None)
+    _named_ports_judge_alone(allows)
     return allows, denies
+
+
+def _named_ports_judge_alone(allows: Filters) -> None:
+    """Where DNS rules stand both on a named port and on its number, only those on the name count.
+
+    In Cilium the proxy keeps one list of names for a port number, and the named filter's is written last.
+    """
+
+    def judged(l4: L4) -> bool:
+        return any(term.judged for term in allows[l4].values())
+
+    by_name = {l4._replace(name="") for l4 in allows if l4.name and judged(l4)}
+    for l4 in by_name & allows.keys():
+        if judged(l4):
+            # Judged, but with no names here: what is sent to judgement stays the same.
+            for selector, term in allows[l4].items():
+                allows[l4][selector] = Term(judged=term.judged, origins=term.origins)
