@@ -1,0 +1,170 @@
+"""The verdict for one flow, and the rules that decided it: policy as it reads (spec/semantics.md).
+
+Slower than a compiled MapState and free of it: peers are matched by their labels, addresses and names, not by
+numbers. Law: decide ≡ lookup(compile(…)) ≡ spec/oracle. Used by simulate, explain and test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from namewall.model.identity import Reserved
+from namewall.model.labels import RESERVED_LABELS, Labels
+from namewall.model.net import Address, Direction
+from namewall.policy.lookup import (
+    ALLOWED,
+    DNS_REFUSED,
+    NO_POLICY,
+    POLICY_DENIED,
+    POLICY_DENY,
+    Verdict,
+    dns_passes,
+    union,
+)
+from namewall.policy.map_state import DnsRules, RuleOrigin
+from namewall.policy.patterns import granted
+from namewall.policy.ports import L4, NO_NAMES, NamedPorts
+from namewall.policy.rules import Policy
+from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
+from namewall.policy.terms import Filters, Term, collect, dns_union, posture, selecting
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFacts:
+    """What is known of the other end.
+
+    `inside` is True for pods, nodes and the closed ranges. An address outside the cluster has the labels of
+    reserved:world-ipv4 or -ipv6. `names` are the canonical names the address was learned under.
+    """
+
+    labels: Labels = frozenset()
+    address: Address | None = None
+    inside: bool = True
+    names: frozenset[str] = frozenset()
+    closed: bool = False
+    host: bool = False
+
+    @classmethod
+    def reserved(cls, number: int, address: Address | None = None) -> PeerFacts:
+        return cls(RESERVED_LABELS[number], address, host=number == Reserved.HOST)
+
+    @classmethod
+    def outside(cls, address: Address, names: Iterable[str] = ()) -> PeerFacts:
+        number = Reserved.WORLD_IPV4 if address.version == 4 else Reserved.WORLD_IPV6
+        return cls(RESERVED_LABELS[number], address, inside=False, names=frozenset(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`reason` is a drop reason (semantics.md section 12), `allowed`, `no_policy` or `dns_refused`.
+
+    `rules` are those that decided: the denies, or the allows of the winning L4; none where no rule did. `dns`
+    None means that names are not judged.
+    """
+
+    verdict: Verdict
+    reason: str
+    rules: tuple[RuleOrigin, ...] = ()
+    dns: DnsRules | None = None
+
+
+def decide(
+    policies: Iterable[Policy],
+    subject: Labels,
+    direction: Direction,
+    peer: PeerFacts,
+    protocol: int,
+    port: int,
+    *,
+    question: str | None = None,
+    own_ports: NamedPorts = NO_NAMES,
+    cluster_ports: NamedPorts = NO_NAMES,
+) -> Decision:
+    """One new connection of `subject`, `port` the destination's (for ICMP the type).
+
+    With `question`, a DNS question for that name is sent over it, and is refused if names are judged and it
+    may not be asked. Policies must be expanded (`policy.expand`).
+    """
+    mine = selecting((rule for policy in policies for rule in policy.rules), subject, direction)
+    stance = posture(mine, subject)
+    if not stance.enforced:
+        return Decision("allow", NO_POLICY)
+    names = own_ports if direction is Direction.INGRESS else cluster_ports
+    allows, denies = collect(mine, names, stance)
+    if peer.closed and stance.default_deny:
+        return Decision("deny", POLICY_DENY)
+    denying = [term for _, _, term in _hits(denies, peer, protocol, port)]
+    if denying:
+        return Decision("deny", POLICY_DENY, _origins(denying))
+    decision = _allowed(allows, peer, protocol, port)
+    if decision is None:
+        if peer.host and direction is Direction.INGRESS:
+            return Decision("allow", ALLOWED)
+        return Decision("deny", POLICY_DENIED)
+    if question is not None and not dns_passes(decision.dns, question):
+        return Decision("deny", DNS_REFUSED, decision.rules, decision.dns)
+    return decision
+
+
+Class = str
+"""What the kernel tells one address's peers apart by: `identity`, `cidr`, `block`, `fqdn:FORM`, `any`."""
+
+
+def _class(selector: PeerSelector, peer: PeerFacts) -> Class | None:
+    """As which of its classes the selector selects this peer; None if it does not."""
+    if isinstance(selector, LabelSelector):
+        if selector.is_wildcard:
+            return "any"
+        return "identity" if peer.labels and selector.matches(peer.labels) else None
+    if isinstance(selector, CidrSelector):
+        if peer.address is None:
+            known = selector.unaddressed is not None and selector.unaddressed.matches(peer.labels)
+            return "identity" if known else None
+        if (selector.pods or not peer.inside) and selector.selects_address(peer.address):
+            return "block" if selector.pods else "cidr"
+        return None
+    if isinstance(selector, FqdnSelector) and not peer.inside:
+        known = any(granted(selector.form, name) for name in peer.names)
+        return f"fqdn:{selector.form}" if known else None
+    return None
+
+
+def _hits(filters: Filters, peer: PeerFacts, protocol: int, port: int) -> list[tuple[L4, Class, Term]]:
+    return [
+        (l4, as_class, term)
+        for l4, terms in filters.items()
+        if l4.covers(protocol, port)
+        for selector, term in terms.items()
+        if (as_class := _class(selector, peer)) is not None
+    ]
+
+
+def _allowed(allows: Filters, peer: PeerFacts, protocol: int, port: int) -> Decision | None:
+    hits = _hits(allows, peer, protocol, port)
+    if not hits:
+        return None
+    longest = max(l4.rank_at(port) for l4, _, _ in hits)
+    top = [hit for hit in hits if hit[0].rank_at(port) == longest]
+    classes = {as_class for _, as_class, _ in top} - {"any"} or {"any"}
+    by_class = [_names(top, as_class) for as_class in classes]
+    chosen = [term for _, as_class, term in top if as_class in classes]
+    return Decision("allow", ALLOWED, _origins(chosen), union(by_class))
+
+
+def _names(top: list[tuple[L4, Class, Term]], as_class: Class) -> DnsRules | None:
+    """What one class of the peer may be asked, over the L4s that are equally long at this port."""
+    by_l4: dict[L4, list[Term]] = {}
+    for l4, found, term in top:
+        if found == as_class:
+            by_l4.setdefault(l4, []).append(term)
+    for l4, found, term in top:
+        if found == "any" and as_class != "any" and l4 in by_l4:
+            by_l4[l4].append(term)
+    judged = [dns for terms in by_l4.values() if (dns := dns_union(terms)) is not None]
+    return union(judged) if judged else None
+
+
+def _origins(terms: Iterable[Term]) -> tuple[RuleOrigin, ...]:
+    found = {origin for term in terms for origin in term.origins}
+    return tuple(sorted(found, key=lambda o: (o.kind, o.namespace, o.name, o.rule)))
