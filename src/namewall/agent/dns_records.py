@@ -113,7 +113,7 @@ def _order(address: Address) -> tuple[int, bytes]:
 def host_resolvers(
     resolv_conf: str = RESOLV_CONF, resolved_conf: str = RESOLVED_CONF
 ) -> tuple[Resolver, ...]:
-    """Where this host's own questions go in the end. Raises Cannot where no server is left that pods could ask.
+    """Where this host's own questions go in the end. Raises Cannot where no server is left that pods can ask.
 
     A stub on loopback is the host's alone: inside the DNS pod that address is the pod itself. For
     systemd-resolved's stub its real servers are taken.

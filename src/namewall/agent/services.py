@@ -1,7 +1,7 @@
 """Services as the node must know them: which address and port leads to which ready backends.
 
 Pure: from Service and EndpointSlice objects to the datapath's two views of them, the policy map's (what
-traffic at a VIP needs allowed) and nft's (where it is sent). Both come from one function: they never disagree.
+traffic at a VIP needs allowed) and nft's (where it is sent). Both come from one function, so they agree.
 
 Ready is what the EndpointSlice says (`conditions.ready` absent means ready, discovery/v1); a Service port
 without ready backends is there with none: traffic to it is dropped. Headless Services and external names have

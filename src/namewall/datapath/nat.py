@@ -10,8 +10,8 @@ What it does, v4 and v6, UDP and TCP alike:
  1. VIP:port to a ready backend, for forwarded packets and the host's own;
  2. what is still addressed to a VIP or to the Service range after that has no backend and is dropped, so it
     never leaves by the default route;
- 3. a pod that reaches itself through a VIP is seen by itself as the gateway (a pod drops packets from its own
-    address); the datapath knows that address as the host's, which may always enter;
+ 3. a pod that reaches itself through a VIP sees a source that is not its own (from its own it would drop the
+    packet); the datapath has to take HAIRPIN_SOURCES for the host, which may always enter;
  4. masquerade for pods' traffic to anywhere but pods, Services and nodes; all else keeps its source.
 
 Invariants. The table is replaced as a whole in one transaction, and only where the kernel's is not the wanted
@@ -36,9 +36,10 @@ from namewall.model.instance import Instance
 from namewall.model.net import Address, Network, Protocol
 from namewall.state.tables import ServiceBackend, VipKey
 
-GATEWAYS: tuple[Address, ...] = (ip_address("169.254.1.1"), ip_address("fe80::1"))
-"""The pods' gateway of each family (design.md section 5, Addresses)."""
-
+HAIRPIN_SOURCES: tuple[Address, ...] = (ip_address("169.254.1.1"), ip_address("fd4e:5741::1"))
+"""Who a pod meets when it meets itself: the gateway; for IPv6 an address that is nobody's, because a server's
+answer to the gateway's own, fe80::1, would come from the pod's link-local address. Neither need be anywhere:
+the answers go to the default gateway and are turned back before they are routed."""
 _ENVIRONMENT = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
 """`nft` is not on every user's own PATH."""
 _PROTOCOLS = {Protocol.TCP: "tcp", Protocol.UDP: "udp", Protocol.SCTP: "sctp"}
@@ -54,7 +55,7 @@ class NatTables:
     pod_ranges: tuple[Network, ...] = ()
     service_ranges: tuple[Network, ...] = ()
     nodes: tuple[Address, ...] = ()
-    gateways: tuple[Address, ...] = GATEWAYS
+    hairpin_sources: tuple[Address, ...] = HAIRPIN_SOURCES
 
 
 def ruleset(table: str, wanted: NatTables) -> str:
@@ -99,9 +100,9 @@ def _body(wanted: NatTables) -> Iterator[str]:
         yield "}"
     yield "chain postrouting { type nat hook postrouting priority 100; policy accept;"
     for ip, version in (("ip", 4), ("ip6", 6)):
-        for gateway in wanted.gateways:
-            if gateway.version == version:
-                yield f"  ct status dnat {ip} saddr . {ip} daddr @selves{version} snat {ip} to {gateway}"
+        for source in wanted.hairpin_sources:
+            if source.version == version:
+                yield f"  ct status dnat {ip} saddr . {ip} daddr @selves{version} snat {ip} to {source}"
         yield f"  {ip} saddr @pods{version} {ip} daddr != @inside{version} masquerade fully-random"
     yield "}"
 

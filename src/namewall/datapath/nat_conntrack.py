@@ -43,8 +43,14 @@ def forget_stale(services: Mapping[VipKey, tuple[ServiceBackend, ...]]) -> int:
 
 
 def _forget(conntrack: Any, family: int, vip: VipKey, backends: tuple[ServiceBackend, ...]) -> int:
-    # The kernel picks the entries of this VIP: there may be a million of others.
-    asked = NFCTAttrTuple(daddr=str(vip.address), proto=int(Protocol.UDP), dport=vip.port)
+    # The kernel picks the entries: there may be a million of others. By address for IPv4 alone: asked for an
+    # IPv6 address it leaves out just the entries that have it (seen on 6.18).
+    asked = NFCTAttrTuple(
+        family=family,
+        daddr=str(vip.address) if family == socket.AF_INET else None,
+        proto=int(Protocol.UDP),
+        dport=vip.port,
+    )
     forgotten = 0
     for entry in list(conntrack.dump(tuple_orig=asked)):
         original = NFCTAttrTuple.from_netlink(family, entry.get_attr("CTA_TUPLE_ORIG"))
