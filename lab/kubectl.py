@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-FETCHED = REPOSITORY / ".cache" / "kubectl" / "kubectl"
+FETCHED = REPOSITORY / ".cache" / "kubectl"
 NAMEWALL = REPOSITORY / ".venv" / "bin" / "namewall"
 OLDEST = (1, 31)
 

@@ -94,7 +94,7 @@ class Reader:
             "bash",
             ["-c", script],
             cwd=str(self.directory),
-            env=self.variables,  # type: ignore[arg-type]
+            env=self.variables,
             dimensions=(50, 250),
             encoding="utf-8",
             codec_errors="replace",
@@ -148,7 +148,7 @@ def shell(lab: Lab, scene: Scene, show: Callable[[str], None]) -> int:
     command = ["bash"]
     if interactive:
         rc = lab.root / "bashrc"
-        rc.write_text("[ -f ~/.bashrc ] && . ~/.bashrc\nPATH=%s\nPS1='lab$ '\n" % reader.variables["PATH"])
+        rc.write_text(f"[ -f ~/.bashrc ] && . ~/.bashrc\nPATH={reader.variables['PATH']}\nPS1='lab$ '\n")
         command += ["--rcfile", str(rc), "-i"]
     # Ctrl-C belongs to what the reader runs, not to us
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
