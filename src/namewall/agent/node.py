@@ -54,7 +54,9 @@ def node_object(cluster: Cluster, addresses: tuple[Address, ...]) -> Object:
             "labels": {
                 "kubernetes.io/hostname": cluster.node_name,
                 "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(uname.machine, uname.machine),
+                "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(
+                    uname.machine, uname.machine
+                ),
                 "node-role.kubernetes.io/control-plane": "",
             },
         },
@@ -100,7 +102,9 @@ async def register(client: Client, wanted: Object) -> None:
     name = wanted["metadata"]["name"]
     try:
         await client.get(NODES, None, name)
-        await client.patch(NODES, None, name, {key: wanted[key] for key in ("metadata", "spec")}, kind="merge")
+        await client.patch(
+            NODES, None, name, {key: wanted[key] for key in ("metadata", "spec")}, kind="merge"
+        )
     except ApiError as error:
         if error.code != 404:
             raise

@@ -30,7 +30,9 @@ def fail(message: str, code: int = CANNOT) -> NoReturn:
 
 def need_root(verb: str) -> None:
     if os.geteuid() != 0:
-        fail(f"`{verb}` needs root, since it loads BPF programs and makes network namespaces; run it with sudo")
+        fail(
+            f"`{verb}` needs root, since it loads BPF programs and makes network namespaces; run it with sudo"
+        )
 
 
 def cluster_file(instance: Instance) -> str:
@@ -45,7 +47,9 @@ def load_cluster(instance: Instance) -> Cluster | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        fail(f"{cluster_file(instance)} is damaged ({error}); remove it and run `namewall up` with the options wanted")
+        fail(
+            f"{cluster_file(instance)} is damaged ({error}); remove it and run `namewall up` with the options wanted"
+        )
 
 
 def save_cluster(instance: Instance, cluster: Cluster) -> None:

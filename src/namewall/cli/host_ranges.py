@@ -20,12 +20,18 @@ def host_ranges(own_links: str) -> dict[str, Network]:
         for route in _ip(family, "route", "show", "table", "all"):
             device = route.get("dev", "")
             destination = route.get("dst", "default")
-            if destination == "default" or device.startswith(own_links) or route.get("protocol") == OWN_PROTOCOL:
+            if (
+                destination == "default"
+                or device.startswith(own_links)
+                or route.get("protocol") == OWN_PROTOCOL
+            ):
                 continue
             with contextlib.suppress(ValueError):
                 network = ip_network(destination, strict=False)
                 if not (network.is_link_local or network.is_multicast):
-                    taken[f"the host's route to {destination} over {device or route.get('type', 'no link')}"] = network
+                    taken[
+                        f"the host's route to {destination} over {device or route.get('type', 'no link')}"
+                    ] = network
     for server in _nameservers("/etc/resolv.conf"):
         taken[f"the resolver {server} of /etc/resolv.conf"] = ip_network(server)
     return taken

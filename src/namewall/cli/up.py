@@ -33,7 +33,9 @@ TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
 
 @click.command("up")
 @click.option("-d", "--detach", is_flag=True, help="Return when ready, and leave everything running.")
-@click.option("--listen", metavar="HOST:PORT", help="Where the API server listens; port 0 is any. [127.0.0.1:7443]")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Where the API server listens; port 0 is any. [127.0.0.1:7443]"
+)
 @click.option("--pod-cidr", metavar="CIDR[,CIDR]", help="Addresses of pods, IPv4 and/or IPv6.")
 @click.option("--service-cidr", metavar="CIDR[,CIDR]", help="Addresses of Services, IPv4 and/or IPv6.")
 @click.option(
@@ -42,8 +44,12 @@ TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
     multiple=True,
     help="Where the cluster DNS forwards, may be repeated. [the host's own resolvers]",
 )
-@click.option("--min-ttl", type=click.IntRange(0, 86400), help="Seconds a learned name stays open at least. [60]")
-@click.option("--strict-dns-rules/--no-strict-dns-rules", default=None, help="Learn names only where a rules.dns is.")
+@click.option(
+    "--min-ttl", type=click.IntRange(0, 86400), help="Seconds a learned name stays open at least. [60]"
+)
+@click.option(
+    "--strict-dns-rules/--no-strict-dns-rules", default=None, help="Learn names only where a rules.dns is."
+)
 def up_command(
     detach: bool,
     listen: str | None,
@@ -88,7 +94,9 @@ def _listen(cluster: Cluster, text: str) -> Cluster:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if host not in ("127.0.0.1", "::1") or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"--listen: `{text}` is not HOST:PORT on loopback; write as 127.0.0.1:7443, or 127.0.0.1:0")
+        raise ValueError(
+            f"--listen: `{text}` is not HOST:PORT on loopback; write as 127.0.0.1:7443, or 127.0.0.1:0"
+        )
     return replace(cluster, listen_host=host, listen_port=int(port))
 
 
@@ -132,7 +140,9 @@ def _check_host(here: Instance, cluster: Cluster) -> None:
     problems += check_support()
     if not problems:
         taken = host_ranges(here.link_prefix)
-        problems += [f"--pod-cidr: {clash}; give another range" for clash in overlaps(cluster.pod_cidrs, taken)]
+        problems += [
+            f"--pod-cidr: {clash}; give another range" for clash in overlaps(cluster.pod_cidrs, taken)
+        ]
         problems += [
             f"--service-cidr: {clash}; give another range" for clash in overlaps(cluster.service_cidrs, taken)
         ]
@@ -150,7 +160,9 @@ def _port_problem(cluster: Cluster) -> list[str]:
             probe.bind((cluster.listen_host, cluster.listen_port))
         except OSError as error:
             where = f"{cluster.listen_host}:{cluster.listen_port}"
-            return [f"cannot listen on {where} ({error.strerror}); give another with --listen {cluster.listen_host}:0"]
+            return [
+                f"cannot listen on {where} ({error.strerror}); give another with --listen {cluster.listen_host}:0"
+            ]
     return []
 
 

@@ -22,6 +22,10 @@ class Identities:
         self._number: dict[Labels, int] = {}
         self._labels: dict[int, Labels] = {}
         self._next = FIRST_POD_IDENTITY
+        self.restore(known)
+
+    def restore(self, known: Iterable[tuple[int, Labels]]) -> None:
+        """Numbers that an earlier agent gave; what is known already stays."""
         for number, labels in sorted(known, key=lambda pair: pair[0]):
             if labels not in self._number and FIRST_POD_IDENTITY <= number <= LAST_POD_IDENTITY:
                 self._number[labels] = number

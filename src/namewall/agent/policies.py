@@ -1,0 +1,54 @@
+"""Policy objects as they come and go, parsed once each; what cannot be parsed leaves its last good version.
+
+That is Cilium's rule (semantics.md section 1): a failed update is told, and does not open what the earlier
+version closed. Objects that parse but ask for what the datapath cannot enforce count as failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from namewall.kube.informer import Change
+from namewall.policy.parse import enforceable, parse
+from namewall.policy.rules import Policy
+
+Object = dict[str, Any]
+Key = tuple[str, str, str]
+log = logging.getLogger("namewall.agent")
+
+
+class Policies:
+    """`good` is what is enforced, by kind, namespace and name; `problems` why an object is not, by its uid."""
+
+    def __init__(self) -> None:
+        self.good: dict[Key, Policy] = {}
+        self.objects: dict[str, Object] = {}
+        self.problems: dict[str, str] = {}
+        self._generations: dict[str, int] = {}
+
+    def take(self, change: Change, obj: Object) -> bool:
+        """Whether what is enforced may have changed."""
+        metadata = obj["metadata"]
+        uid = metadata["uid"]
+        key = obj["kind"], metadata.get("namespace") or "", metadata["name"]
+        if change == "deleted":
+            self.objects.pop(uid, None)
+            self.problems.pop(uid, None)
+            self._generations.pop(uid, None)
+            return self.good.pop(key, None) is not None
+        self.objects[uid] = obj
+        generation = metadata.get("generation", 1)
+        if self._generations.get(uid) == generation:
+            return False
+        self._generations[uid] = generation
+        policy, found = parse(obj)
+        if policy is not None:
+            found = [*found, *enforceable(policy)]
+        if policy is None or found:
+            self.problems[uid] = "; ".join(str(problem) for problem in found)
+            log.warning("%s %s/%s is not enforced: %s", *key, self.problems[uid])
+            return False
+        self.problems.pop(uid, None)
+        self.good[key] = policy
+        return True

@@ -1,0 +1,53 @@
+"""When is it up? When the API server answers, the node is Ready, and the cluster DNS has a ready backend."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from namewall.cli import processes
+from namewall.model.cluster import Cluster
+from namewall.model.instance import Instance
+
+POLL = 0.02
+"""Seconds between looks."""
+
+
+class NotReady(Exception):
+    """It did not come up; str() is a sentence for the user, with the daemon's last words."""
+
+
+def wait_ready(here: Instance, cluster: Cluster, deadline: float) -> None:
+    """Returns when pods can be had; raises NotReady when a daemon ends or `deadline` (time.monotonic) passes."""
+    from namewall.kube.config import KubeConfig
+    from namewall.kube.errors import KubeError
+    from namewall.kube.resources import ENDPOINTS, NODES
+    from namewall.kube.sync import SyncClient
+
+    waited_for = "the API server to answer"
+    while time.monotonic() < deadline:
+        for name in processes.DAEMONS:
+            if processes.running(here, name) is None:
+                words = processes.last_words(here, name)
+                raise NotReady(f"the {name} ended at its start: {words or 'it said nothing'}")
+        if os.path.exists(here.kubeconfig):
+            try:
+                with SyncClient(KubeConfig.load(here.kubeconfig)) as client:
+                    waited_for = f"node `{cluster.node_name}` to be Ready"
+                    node = client.get(NODES, None, cluster.node_name)
+                    if _ready(node):
+                        waited_for = "the cluster DNS to be ready"
+                        endpoints = client.get(ENDPOINTS, "kube-system", "kube-dns")
+                        if any(subset.get("addresses") for subset in endpoints.get("subsets") or ()):
+                            return
+            except KubeError:
+                pass
+        time.sleep(POLL)
+    words = processes.last_words(here, "agent")
+    raise NotReady(f"gave up waiting for {waited_for}; the agent's last words: {words or 'none'}")
+
+
+def _ready(node: dict[str, object]) -> bool:
+    status = node.get("status")
+    conditions = status.get("conditions", []) if isinstance(status, dict) else []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
