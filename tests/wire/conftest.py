@@ -41,7 +41,7 @@ def _setns(fd: int) -> None:
 class Net:
     """`host` forwards; each pod has a routed veth as the runtime makes it; `outside` is a plain neighbour.
 
-    Pods: 10.77.1.N and 2001:db8:77:1::N. Outside: 203.0.113.2 and 2001:db8:99::2; the host is .1 and ::1 there.
+    Pods: 10.77.1.N and 2001:db8:77:1::N. Outside: 203.0.113.2 and 2001:db8:99::2; the host .1 and ::1 there.
     """
 
     def __init__(self, prefix: str, pods: int) -> None:

@@ -46,8 +46,6 @@ def deployment(program: Sequence[str], dns_port: int = 53, replicas: int = 1) ->
                 "metadata": {"labels": LABELS},
                 "spec": {
                     "runtimeClassName": "namewall",
-                    # Its own questions go to the upstreams of its document, never to itself.
-                    "dnsPolicy": "Default",
                     "containers": [
                         {
                             "name": "cluster-dns",
