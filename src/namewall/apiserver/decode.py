@@ -1,0 +1,154 @@
+"""From a request's body to an object of its kind: parsed, checked for types and unknown fields, pruned, defaulted.
+
+`fieldValidation` says what an unknown field is: an error (Strict), a warning (Warn, the default), or nothing (Ignore);
+stored it is never.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from namewall.apiserver import defaults, protobuf, schema
+from namewall.apiserver.errors import ApiError, Cause, bad_request, invalid, unsupported_media_type
+from namewall.apiserver.registry import Resource
+from namewall.apiserver.values import Object, drop_nulls
+
+JSON = "application/json"
+YAML = "application/yaml"
+MODES = ("Strict", "Warn", "Ignore")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Object:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Duplicate(key)
+            seen.add(key)
+    return result
+
+
+class _Duplicate(ValueError):
+    pass
+
+
+def parse(body: bytes, content_type: str, *, strict: bool = False) -> Any:
+    """The JSON value of a body in JSON, YAML or protobuf; 400 or 415 where it is none."""
+    media = content_type.split(";")[0].strip().lower()
+    if media in ("", JSON) or media.endswith("+json"):
+        try:
+            return json.loads(body, object_pairs_hook=_unique if strict else None)
+        except _Duplicate as error:
+            raise bad_request(f'strict decoding error: duplicate field "{error}"') from error
+        except (ValueError, RecursionError) as error:
+            raise bad_request(f"the body is not JSON: {error}") from error
+    if media in (YAML, "application/apply-patch+yaml"):
+        return parse_yaml(body)
+    if media == protobuf.MEDIA_TYPE:
+        return protobuf.decode(body)
+    raise unsupported_media_type((JSON, YAML, protobuf.MEDIA_TYPE))
+
+
+def parse_yaml(body: bytes) -> Any:
+    """YAML, of which JSON is the usual case: kubectl sends its YAML as JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    import yaml
+
+    try:
+        return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise bad_request(f"the body is neither JSON nor YAML: {error}") from error
+
+
+def expect(resource: Resource, obj: Any) -> Object:
+    """The body as an object of this kind and version; Kubernetes' messages where it is another."""
+    if not isinstance(obj, dict):
+        raise bad_request(f"the body must be an object of kind {resource.kind}")
+    kind, version = obj.get("kind"), obj.get("apiVersion")
+    if not kind or not version:
+        missing = "Kind" if not kind else "apiVersion"
+        raise bad_request(f"Object '{missing}' is missing in the body: send kind and apiVersion")
+    if kind != resource.kind:
+        wanted = f"{resource.group_version}, Kind={resource.kind}"
+        raise bad_request(
+            f"{kind} in version {json.dumps(version)} cannot be handled as a {resource.kind}: "
+            f"converting ({version}, Kind={kind}) to ({wanted}): unknown conversion"
+        )
+    if version != resource.group_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({resource.group_version})"
+        )
+    metadata = obj.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise bad_request(f"{_cannot(resource)}: metadata must be an object")
+    return {**obj, "metadata": metadata or {}}
+
+
+def _cannot(resource: Resource) -> str:
+    return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+
+
+def _check_types(resource: Resource, node: Object, obj: Object) -> None:
+    """Built-in kinds: a 400 as Go's decoder gives it. Custom kinds: their metadata too; the rest is validation."""
+    if resource.strategic:
+        for wrong in schema.type_errors(node, obj):
+            raise bad_request(
+                f"{_cannot(resource)}: json: cannot unmarshal {wrong.found} into Go struct field "
+                f"{resource.kind}.{wrong.path} of type {wrong.wanted}"
+            )
+        return
+    meta = schema.child(node, "metadata") or schema.OPEN
+    for wrong in schema.type_errors(meta, obj["metadata"], "metadata"):
+        raise bad_request(
+            f"{_cannot(resource)}: json: cannot unmarshal {wrong.found} into Go struct field "
+            f"{wrong.path} of type {wrong.wanted}"
+        )
+    causes = [
+        Cause(
+            wrong.path,
+            f'Invalid value: "{wrong.found}": {wrong.path} in body must be of type {wrong.wanted}: '
+            f'"{wrong.found}"',
+            "FieldValueTypeInvalid",
+        )
+        for wrong in schema.type_errors(node, obj)
+    ]
+    if causes:
+        raise invalid(resource.group, resource.kind, str(obj["metadata"].get("name", "")), causes)
+
+
+def decode(resource: Resource, obj: Any, mode: str, warnings: list[str]) -> Object:
+    """An object of the resource's kind, fit for defaulting and validation. Findings go to `warnings` in mode Warn."""
+    obj = expect(resource, obj)
+    node = schema.of(resource)
+    if resource.strategic:
+        obj = drop_nulls(obj)
+    else:
+        obj["metadata"] = drop_nulls(obj["metadata"])
+    unknown = list(schema.unknown_fields(node, obj))
+    if unknown and mode == "Strict":
+        listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise bad_request(f"{_cannot(resource)}: strict decoding error: {listed}")
+    _check_types(resource, node, obj)
+    if unknown:
+        if mode == "Warn":
+            warnings += [f'unknown field "{path}"' for path in unknown]
+        obj = schema.prune(node, obj)
+    defaults.apply(resource.key, obj)
+    return obj
+
+
+def validation_mode(text: str) -> str:
+    if text and text not in MODES:
+        raise ApiError(
+            422,
+            "Invalid",
+            f'PatchOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "{text}": '
+            'supported values: "Ignore", "Strict", "Warn"',
+        )
+    return text or "Warn"
