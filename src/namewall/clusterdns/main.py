@@ -58,7 +58,7 @@ async def _serve(
             return 3
         print(f"listening on {host or '*'} port {port}", file=sys.stderr, flush=True)
     await stop.wait()
-    server.close()
+    await server.close()
     if follow is not None:
         follow.cancel()
     return 0

@@ -81,7 +81,7 @@ class Server:
         self._turn = 0
         self._waiting = Bounds(MOST, MOST_OF_ONE)
         self._connections = Bounds(MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ONE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closers: list[Callable[[], None]] = []
 
     def load(self, octets: bytes) -> None:
@@ -104,23 +104,21 @@ class Server:
     async def listen(self, host: str, port: int) -> int:
         """Serves UDP and TCP there; host "" is every address, v4 and v6. The port: for 0 a free one."""
         loop = asyncio.get_running_loop()
-        udp = _bound(host, port, socket.SOCK_DGRAM)
+        udp, tcp = _both(host, port)
         port = udp.getsockname()[1]
-        try:
-            tcp = _bound(host, port, socket.SOCK_STREAM)
-        except OSError:
-            udp.close()
-            raise
         transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         server = await asyncio.start_server(self._connection, sock=tcp, limit=LARGEST, backlog=128)
         self._closers += [transport.close, server.close]
         return port
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for close in self._closers:
             close()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Transports close in the loop's next turn.
+        await asyncio.sleep(0)
 
     def datagram(self, wire: bytes, client: str, send: Callable[[bytes], None]) -> None:
         """Answers a question that came by UDP, now or later."""
@@ -197,6 +195,9 @@ class Server:
             answer.authority = found.authority
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         peer = writer.get_extra_info("peername")
         client = str(peer[0]) if peer else ""
         places = asyncio.Semaphore(PIPELINE)
@@ -280,6 +281,19 @@ def _write(query: Query, answer: Answer, limit: int) -> bytes:
         with contextlib.suppress(dns.exception.TooBig):
             return response.to_wire(max_size=limit)
         return query.truncated()
+
+
+def _both(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on one port. One that the system chose for UDP may be taken for TCP: then another."""
+    for tries_left in reversed(range(1 if port else 20)):
+        udp = _bound(host, port, socket.SOCK_DGRAM)
+        try:
+            return udp, _bound(host, udp.getsockname()[1], socket.SOCK_STREAM)
+        except OSError:
+            udp.close()
+            if not tries_left:
+                raise
+    raise AssertionError
 
 
 def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
