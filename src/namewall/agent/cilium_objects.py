@@ -128,23 +128,24 @@ class Mirror:
         wanted: dict[tuple[str, str | None, str], tuple[Resource, Object]] = {}
         for endpoint in self._endpoints.all().values():
             identity = identity_object(endpoint.identity, endpoint.labels)
-            wanted[CILIUM_IDENTITIES.plural, None, identity["metadata"]["name"]] = CILIUM_IDENTITIES, identity
+            number = identity["metadata"]["name"]
+            wanted[CILIUM_IDENTITIES.plural, None, number] = CILIUM_IDENTITIES, identity
             pod = self._pods.get((endpoint.sandbox.namespace, endpoint.sandbox.name), {})
             mirror = endpoint_object(endpoint, pod, self.node)
-            key = CILIUM_ENDPOINTS.plural, endpoint.sandbox.namespace, endpoint.sandbox.name
-            wanted[key] = CILIUM_ENDPOINTS, mirror
+            sandbox = endpoint.sandbox
+            wanted[CILIUM_ENDPOINTS.plural, sandbox.namespace, sandbox.name] = CILIUM_ENDPOINTS, mirror
         for key, (resource, obj) in wanted.items():
             if self._written.get(key) != obj:
                 await self._put(resource, key[1], obj)
                 self._written[key] = obj
-        for key in [key for key in self._written if key not in wanted]:
-            resource = CILIUM_ENDPOINTS if key[0] == CILIUM_ENDPOINTS.plural else CILIUM_IDENTITIES
+        for gone in [key for key in self._written if key not in wanted]:
+            resource = CILIUM_ENDPOINTS if gone[0] == CILIUM_ENDPOINTS.plural else CILIUM_IDENTITIES
             try:
-                await self._client.delete(resource, key[1], key[2])
+                await self._client.delete(resource, gone[1], gone[2])
             except ApiError as error:
                 if error.code != 404:
                     raise
-            del self._written[key]
+            del self._written[gone]
 
     async def _put(self, resource: Resource, namespace: str | None, obj: Object) -> None:
         try:

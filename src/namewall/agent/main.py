@@ -100,8 +100,8 @@ class Agent:
         self._cluster = cluster
         self._client = Client(KubeConfig.load(instance.kubeconfig), component="namewall-agent")
         self._informers = {resource.plural: Informer(self._client, resource) for resource in WATCHED}
-        self._families = {cidr.version for cidr in cluster.pod_cidrs}
-        self._node_addresses: tuple[Address, ...] = node.node_addresses(self._families)
+        families = {int(cidr.version) for cidr in cluster.pod_cidrs}
+        self._node_addresses: tuple[Address, ...] = node.node_addresses(families)
         self._datapath = KernelDatapath(instance)
         self._nat = Nat(instance)
         self._identities = Identities()

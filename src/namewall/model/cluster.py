@@ -110,10 +110,14 @@ def parse_cidrs(text: str, option: str) -> tuple[Network, ...]:
         if network.prefixlen > smallest:
             raise ValueError(f"{option}: `{part}` has too few addresses; use /{smallest} or wider")
         if any(network.version == other.version for other in networks):
-            raise ValueError(f"{option}: `{part}` is a second IPv{network.version} network; give one of each family")
+            raise ValueError(
+                f"{option}: `{part}` is a second IPv{network.version} network; give one of each family"
+            )
         networks.append(network)
     if not networks:
-        raise ValueError(f"{option}: no network given; write as 10.219.0.0/16 or 10.219.0.0/16,fd4e:5741:1::/112")
+        raise ValueError(
+            f"{option}: no network given; write as 10.219.0.0/16 or 10.219.0.0/16,fd4e:5741:1::/112"
+        )
     return tuple(networks)
 
 
@@ -122,8 +126,16 @@ def overlaps(networks: tuple[Network, ...], taken: dict[str, Network]) -> list[s
     problems = []
     for network in networks:
         for owner, other in taken.items():
-            same_v4 = isinstance(network, IPv4Network) and isinstance(other, IPv4Network) and network.overlaps(other)
-            same_v6 = isinstance(network, IPv6Network) and isinstance(other, IPv6Network) and network.overlaps(other)
+            same_v4 = (
+                isinstance(network, IPv4Network)
+                and isinstance(other, IPv4Network)
+                and network.overlaps(other)
+            )
+            same_v6 = (
+                isinstance(network, IPv6Network)
+                and isinstance(other, IPv6Network)
+                and network.overlaps(other)
+            )
             if (same_v4 or same_v6) and other.prefixlen > 0:
                 problems.append(f"{network} overlaps {other}, which {owner} has")
     return problems

@@ -23,7 +23,7 @@ class Instance:
 
     @property
     def tag(self) -> str:
-        """"" for the default instance, else four characters that stand in the names of its kernel objects."""
+        """Empty for the default instance, else four characters that stand in the names of its kernel objects."""
         if not self.root:
             return ""
         number = zlib.crc32(self.root.encode())
