@@ -1,4 +1,6 @@
-"""Conformance scenarios (conformance/README.md) put through the two readings of policy: decide, and compile + lookup."""
+"""Conformance scenarios (conformance/README.md) put through the two readings of policy: decide, and compile +
+lookup.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ class Scenario:
         return number, cidr_classes(address, self.prefixes, inside=False), granted
 
     def decided(self, query: Row) -> Row:
-        def one(subject: str, direction: Direction, peer: str, name: str | None) -> tuple[str, str, DnsRules | None]:
+        def one(
+            subject: str, direction: Direction, peer: str, name: str | None
+        ) -> tuple[str, str, DnsRules | None]:
             own = self.own_ports[subject] if direction is Direction.INGRESS else NO_NAMES
             decision = decide(
                 self.policies,

@@ -11,6 +11,8 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
+from tests.conformance.scenario import shared
+
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.net import Address, Direction, Protocol
 from namewall.policy.compile import compile
@@ -20,9 +22,10 @@ from namewall.policy.map_state import MapState
 from namewall.policy.parse import parse
 from namewall.policy.ports import named_ports
 from namewall.policy.rules import Policy, policy_prefixes
-from tests.conformance.scenario import shared
 
-PORTS = named_ports((f"serve-{port}-{p.lower()}", p, port) for port in (80, 81) for p in ("TCP", "UDP", "SCTP"))
+PORTS = named_ports(
+    (f"serve-{port}-{p.lower()}", p, port) for port in (80, 81) for p in ("TCP", "UDP", "SCTP")
+)
 
 
 class Cluster:
@@ -88,7 +91,9 @@ class Cluster:
     def address(self, pod: tuple[str, str]) -> Address:
         return self.addresses[pod]
 
-    def _decided(self, subject: tuple[str, str], direction: Direction, peer: tuple[str, str], l4: Any) -> bool:
+    def _decided(
+        self, subject: tuple[str, str], direction: Direction, peer: tuple[str, str], l4: Any
+    ) -> bool:
         decision = decide(
             self.policies.values(),
             self.labels(subject),
@@ -100,7 +105,9 @@ class Cluster:
         )
         return decision.verdict == "allow"
 
-    def looked_up(self, subject: tuple[str, str], direction: Direction, peer: tuple[str, str], l4: Any) -> bool:
+    def looked_up(
+        self, subject: tuple[str, str], direction: Direction, peer: tuple[str, str], l4: Any
+    ) -> bool:
         labels = self.labels(subject)
         number = {each: 256 + n for n, each in enumerate(dict.fromkeys(map(self.labels, sorted(self.pods))))}
         if labels not in self._states:
@@ -131,7 +138,9 @@ def test_every_cell_that_is_not_loopback() -> None:
                 for reading in (cluster.decided, cluster.looked_up):
                     egress = reading(source, Direction.EGRESS, target, l4)
                     ingress = reading(target, Direction.INGRESS, source, l4)
-                    if (egress, ingress) != expected or (egress and ingress) != (row["Combined"] == "allowed"):
+                    if (egress, ingress) != expected or (egress and ingress) != (
+                        row["Combined"] == "allowed"
+                    ):
                         wrong.append((case["Index"], case["Description"], row, egress, ingress))
     assert not wrong, f"{len(wrong)} of {2 * cells} differ, first: {wrong[:2]}"
     assert cells == 109_956

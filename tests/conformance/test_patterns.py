@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+from tests.conformance.scenario import rows, shared
+
 from namewall.policy.parse import parse
 from namewall.policy.patterns import Pattern, matches_form, normalize
-from tests.conformance.scenario import rows, shared
 
 
 def _accepted(item: dict[str, str], dns: bool) -> bool:
-    rule = {"toPorts": [{"ports": [{"port": "53"}], "rules": {"dns": [item]}}]} if dns else {"toFQDNs": [item]}
+    rule = (
+        {"toPorts": [{"ports": [{"port": "53"}], "rules": {"dns": [item]}}]} if dns else {"toFQDNs": [item]}
+    )
     policy = {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",

@@ -92,10 +92,8 @@ def decide(
         return Decision("allow", NO_POLICY)
     names = own_ports if direction is Direction.INGRESS else cluster_ports
     allows, denies = collect(mine, names, stance)
-    if peer.closed and stance.default_deny:
-        return Decision("deny", POLICY_DENY)
     denying = [term for _, _, term in _hits(denies, peer, protocol, port)]
-    if denying:
+    if denying or (peer.closed and stance.default_deny):
         return Decision("deny", POLICY_DENY, _origins(denying))
     decision = _allowed(allows, peer, protocol, port)
     if decision is None:

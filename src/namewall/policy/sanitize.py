@@ -18,7 +18,7 @@ from namewall.model.errors import Problem
 from namewall.model.labels import split_key
 from namewall.model.names import MAX_FQDN
 from namewall.policy.rule_schema import ICMP4_TYPES, ICMP6_TYPES, MAX_PORTS, PROTOCOLS
-from namewall.policy.selectors import contains, entity_selectors
+from namewall.policy.selectors import entity_selectors
 from namewall.policy.structural import is_service_name, parse_cidr, quoted
 
 Raw = Mapping[str, Any]
@@ -182,9 +182,7 @@ def _cidr_item(item: Raw, path: str) -> Iterator[Problem]:
         excluded = parse_cidr(text)
         if excluded is None:
             yield agent(where, f"netip.ParsePrefix({quoted(text)}): not ADDRESS/LENGTH")
-        elif cidr is not None and not contains(
-            cidr, type(cidr)(f"{text.partition('/')[0]}")
-        ):  # the base address only
+        elif cidr is not None and ip_address(text.partition("/")[0]) not in cidr:  # no more than the base
             yield agent(
                 where, f"allow CIDR prefix {item['cidr']} does not contain exclude CIDR prefix {text}"
             )

@@ -93,7 +93,8 @@ def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[
                 terms.setdefault(peer, Term()).say(dns, rule.origin)
     if stance.enforced and not stance.default_deny:
         allows.setdefault(ALL, {}).setdefault(WILDCARD, Term()).say(None, None)
-    _named_ports_judge_alone(allows)
+    if stance.default_deny:
+        _named_ports_judge_alone(allows)
     return allows, denies
 
 
