@@ -142,7 +142,7 @@ def _order(item: tuple[VipKey, Any]) -> tuple[int, bytes, int, int]:
 
 
 class Nat:
-    """The table of one instance. Blocking (some milliseconds): call it in a thread from a loop."""
+    """The table of one instance. Blocks for some milliseconds, some tens where the table is written."""
 
     def __init__(self, instance: Instance) -> None:
         self.table = instance.name
