@@ -57,6 +57,8 @@ def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
     problems = []
     if not isinstance(metadata.get("name"), str) or not metadata["name"]:
         problems.append(Problem("metadata.name", f"{kind} must have name", "agent"))
+    if not isinstance(metadata.get("namespace") or "", str):
+        problems.append(Problem("metadata.namespace", "a namespace must be a string", "schema"))
     if kind == "NetworkPolicy":
         return problems + list(netpol.problems(obj.get("spec") or {}))
     specs = list(cilium.specs(obj))

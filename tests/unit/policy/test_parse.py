@@ -1,0 +1,255 @@
+"""Validation: what is refused, where, and in which words."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol
+
+from namewall.policy.parse import enforceable, parse
+from namewall.policy.selectors import FqdnSelector, LabelSelector
+
+LAB = cnp(
+    {
+        "endpointSelector": {"matchLabels": {"app": "backend"}},
+        "egress": [
+            {
+                "toEndpoints": [
+                    {
+                        "matchLabels": {
+                            "k8s:io.kubernetes.pod.namespace": "kube-system",
+                            "k8s:k8s-app": "kube-dns",
+                        }
+                    }
+                ],
+                "toPorts": [
+                    {"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}
+                ],
+            },
+            {"toFQDNs": [{"matchName": "kubernetes.io"}]},
+        ],
+    },
+    name="backend-egress-allow-fqdn",
+)
+
+
+def test_the_lab_s_policy_is_read() -> None:
+    policy = good(LAB)
+    dns, names = policy.rules
+    assert isinstance(dns.peers[0], LabelSelector)
+    assert {port.protocol.name: port.dns for port in dns.ports} == {"TCP": "any", "UDP": "any", "SCTP": "any"}
+    assert names.peers == (FqdnSelector("kubernetes.io."),)
+    assert names.origin.rule == "spec.egress[1]"
+    assert enforceable(policy) == []
+
+
+def test_all_problems_are_reported_at_once_with_their_paths() -> None:
+    problems = bad(
+        egress(
+            {"toFQDNs": [{"matchName": "a.com"}, {"matchPattern": "a b"}]},
+            {"toCIDR": ["1.2.3.4"], "toEntities": ["world"], "typo": 1},
+            {"toPorts": [{"ports": [{"port": "080"}]}]},
+        )
+    )
+    assert [(p.path, p.stage) for p in problems] == [
+        ("spec.egress[0].toFQDNs[1].matchPattern", "schema"),
+        ("spec.egress[1].toCIDR[0]", "schema"),
+        ("spec.egress[1].typo", "schema"),
+        ("spec.egress[1]", "agent"),
+        ("spec.egress[2].toPorts[0].ports[0].port", "agent"),
+    ]
+    assert [p.path for p in problems if p.unknown_field] == ["spec.egress[1].typo"]
+
+
+@pytest.mark.parametrize(
+    ("obj", "path", "text"),
+    [
+        (cnp(), "spec", "Invalid CiliumNetworkPolicy spec(s): empty policy"),
+        ({**cnp({}), "metadata": {}}, "metadata.name", "CiliumNetworkPolicy must have name"),
+        (cnp({"nodeSelector": {}, "ingress": [{}]}), "spec.nodeSelector", "rule cannot have NodeSelector"),
+        (egress(ingress=[], egress=[]), "spec", "rule must have at least one of Ingress"),
+        (egress({"toNodes": [{}]}), "spec.egress[0].toNodes", "enable-node-selector-labels"),
+        (
+            egress({"toCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["2001:db8::/64"]}]}),
+            "spec.egress[0].toCIDRSet[0].except[0]",
+            "allow CIDR prefix 10.0.0.0/8 does not contain exclude CIDR prefix 2001:db8::/64",
+        ),
+        (egress(log={"value": "x" * 33}), "spec.log.value", "Too long"),
+        (egress(log={"value": "a\nb"}), "spec.log.value", "should match"),
+        (
+            egress(
+                {
+                    "toPorts": [
+                        {"ports": [{"port": "53", "endPort": 54}], "rules": {"dns": [{"matchName": "a"}]}}
+                    ]
+                }
+            ),
+            "spec.egress[0].toPorts[0].ports[0].endPort",
+            "DNS rules do not support port ranges",
+        ),
+        (
+            cnp(
+                {
+                    "endpointSelector": {},
+                    "ingress": [
+                        {"toPorts": [{"ports": [{"port": "53"}], "rules": {"dns": [{"matchName": "a"}]}}]}
+                    ],
+                }
+            ),
+            "spec.ingress[0].toPorts[0].rules.dns",
+            "L7 protocol DNS is not supported on ingress yet",
+        ),
+        (
+            netpol({"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0"}}]}]}),
+            "spec.egress[0].to[0].ipBlock.cidr",
+            "not a valid CIDR",
+        ),
+        (
+            netpol({"podSelector": {}, "ingress": [{"ports": [{"port": 80, "endPort": 79}]}]}),
+            "spec.ingress[0].ports[0].endPort",
+            "must be greater than or equal",
+        ),
+        (
+            netpol({"podSelector": {}, "ingress": [{"from": [{}]}]}),
+            "spec.ingress[0].from[0]",
+            "must specify a peer",
+        ),
+        ({"kind": "Pod"}, "kind", "is no policy"),
+        ({**cnp({}), "apiVersion": "cilium.io/v1"}, "apiVersion", "use cilium.io/v2"),
+        ([], "", "must be an object"),
+    ],
+)
+def test_refused(obj: Any, path: str, text: str) -> None:
+    assert any(p.path == path and text in p.message for p in bad(obj)), list(map(str, bad(obj)))
+
+
+def test_node_selectors_are_for_clusterwide_policies_and_not_enforceable() -> None:
+    policy = good(ccnp({"nodeSelector": {}, "ingress": [{}]}))
+    assert policy.rules == ()
+    assert [p.path for p in enforceable(policy)] == ["spec.nodeSelector"]
+
+
+HTTP = {"port": "80", "protocol": "TCP"}
+
+
+@pytest.mark.parametrize(
+    ("item", "path"),
+    [
+        ({"toPorts": [{"ports": [HTTP], "rules": {"http": [{}]}}]}, "toPorts[0].rules.http"),
+        ({"toPorts": [{"ports": [{"port": "443"}], "serverNames": ["a.com"]}]}, "toPorts[0].serverNames"),
+        ({"authentication": {"mode": "required"}, "toEntities": ["all"]}, "authentication.mode"),
+        ({"toGroups": [{"aws": {"region": "x"}}]}, "toGroups"),
+        ({"toPorts": [{"ports": [{"port": "0", "protocol": "VRRP"}]}]}, "toPorts[0].ports[0].protocol"),
+    ],
+)
+def test_what_cannot_be_enforced_is_told_and_allows_nothing(item: dict[str, Any], path: str) -> None:
+    policy = good(egress(item))
+    assert [p.path for p in enforceable(policy)] == [f"spec.egress[0].{path}"]
+    (rule,) = policy.rules
+    assert rule.peers == () or rule.ports == ()
+    assert rule.default_deny
+
+
+def test_an_empty_list_of_l7_rules_restricts_nothing() -> None:
+    assert enforceable(good(egress({"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": []}}]}))) == []
+
+
+DEEP: Any = None
+for _ in range(500):
+    DEEP = [DEEP] if isinstance(DEEP, dict) else {"a": DEEP}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 50000 + "!",
+        "a." * 30000 + "!",
+        "a-" * 30000,
+        "*" * 60000,
+        "0" * 60000,
+        "(" * 60000,
+        "\0",
+        "ü" * 9,
+    ],
+)
+def test_hostile_strings_take_linear_time(text: str) -> None:
+    begin = time.monotonic()
+    for item in (
+        {"toFQDNs": [{"matchName": text}, {"matchPattern": text}]},
+        {"toPorts": [{"ports": [{"port": text}], "rules": {"http": [{"path": text, "method": text}]}}]},
+        {
+            "toEndpoints": [
+                {"matchLabels": {text: text}, "matchExpressions": [{"key": text, "operator": text}]}
+            ]
+        },
+        {"toCIDR": [text], "icmps": [{"fields": [{"type": text}]}]},
+        {"toCIDRSet": [{"cidrGroupRef": text}]},
+        DEEP,
+    ):
+        assert parse(egress(item))[0] is None
+    assert time.monotonic() - begin < 1
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+BASES = [
+    LAB,
+    cnp(
+        {
+            "endpointSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]},
+            "ingressDeny": [{"fromCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}]}],
+            "egress": [
+                {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"a": "b"}}}}]},
+                {"icmps": [{"fields": [{"type": 8, "family": "IPv4"}]}]},
+                {"toPorts": [{"ports": [{"port": "80", "endPort": 90, "protocol": "TCP"}]}]},
+            ],
+            "enableDefaultDeny": {"egress": False},
+            "labels": [{"key": "a"}],
+        }
+    ),
+    netpol(
+        {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [
+                {
+                    "to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}],
+                    "ports": [{"port": 1}],
+                }
+            ],
+        }
+    ),
+]
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [at] if at else []
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, child in children:
+        found += places(child, (*at, key))
+    return found
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_mutated_objects_are_read_or_refused_with_paths(data: st.DataObject) -> None:
+    obj = json.loads(json.dumps(data.draw(st.sampled_from(BASES))))
+    for _ in range(data.draw(st.integers(1, 2))):
+        *way, last = data.draw(st.sampled_from(places(obj)))
+        parent = obj
+        for key in way:
+            parent = parent[key]
+        parent[last] = data.draw(anything)
+    policy, problems = parse(obj)
+    assert (policy is None) == bool(problems)
+    assert all(problem.message for problem in problems)

@@ -1,0 +1,67 @@
+"""Names and patterns, beside the conformance rows (spec/semantics.md section 7)."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spec import oracle
+
+from namewall.policy.patterns import Pattern, granted, matches_form, normalize
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Kubernetes.IO", "kubernetes.io."),
+        ("kubernetes.io.", "kubernetes.io."),
+        ("*", "*"),
+        ("**", "*"),
+        ("***.", "*"),
+        ("*.", "*"),
+        ("**.a", "**.a."),
+        ("****.a", "**.a."),
+        ("a**.b", "a*.b."),
+        ("*.***.b", "*.*.b."),
+    ],
+)
+def test_normal_form(text: str, form: str) -> None:
+    assert normalize(text) == form
+    assert normalize(form) == form
+
+
+def test_wildcard_does_not_cross_a_label() -> None:
+    assert not Pattern.of("*.example.com").matches("a.b.example.com")
+    assert Pattern.of("*example.com").matches("myexample.com")
+    assert not Pattern.of("*example.com").matches("my.example.com")
+
+
+def test_a_dns_rule_s_match_all_passes_what_to_fqdns_never_matches() -> None:
+    everything = Pattern.of("*")
+    assert everything.passes("we ird!")
+    assert not everything.matches("we ird!")
+
+
+def test_a_pattern_of_255_characters_is_inert_in_to_fqdns_only() -> None:
+    name = "a" * 255
+    assert not Pattern.of(name).matches(name)
+    assert Pattern.of(name).passes(name)
+    assert not granted(name + ".", name + ".")
+
+
+ALPHABET = "ab-.*"
+
+
+@given(st.text(ALPHABET, min_size=1, max_size=10), st.text("ab-.A", max_size=10))
+def test_the_quick_matcher_is_the_regular_expression(text: str, name: str) -> None:
+    form = normalize(text)
+    canonical = (name if name.endswith(".") else name + ".").lower()
+    assert matches_form(form, canonical) == oracle.matches(form, name)
+
+
+def test_many_stars_do_not_explode() -> None:
+    begin = time.monotonic()
+    assert not Pattern.of("*a" * 60 + "b").matches("a" * 200)
+    assert time.monotonic() - begin < 0.05
