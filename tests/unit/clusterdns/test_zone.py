@@ -224,3 +224,11 @@ def test_an_address_of_a_network_lies_in_one_of_its_reverse_zones(address, lengt
 def test_dashed_names_are_one_label_and_tell_addresses_apart(one, other) -> None:  # type: ignore[no-untyped-def]
     assert "." not in dashed(one)
     assert (dashed(one) == dashed(other)) == (one == other)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20), max_size=5), st.integers(1, 300))
+def test_no_name_below_the_zone_is_an_error_or_somebody_elses(labels: list[bytes], rdtype: int) -> None:
+    name = dns.name.Name((*labels, b"cluster", b"local", b""))
+    answer = ZONE.answer(name, dns.rdatatype.RdataType.make(rdtype))
+    assert answer is not None
+    assert answer.answer or answer.authority
