@@ -238,7 +238,7 @@ def names_of(standing: list[Allow], allows: list[Allow], everyone: list[Any], qu
     classes = sorted({allow.as_class for allow in standing})
     said: list[list[Any] | None] = []
     for as_class in classes:
-        judged = []
+        judged: list[list[Any]] = []
         for l4 in {allow.l4 for allow in standing if allow.as_class == as_class}:
             by("6.2")
             together = [a for a in allows if a.l4 == l4 and a.as_class in (as_class, "any")]
@@ -257,8 +257,8 @@ def names_of(standing: list[Allow], allows: list[Allow], everyone: list[Any], qu
     if all(items is None for items in said):
         return Answer(allowed=True)
     by("6.1")
-    together = [item for items in said for item in (["every"] if items is None else items)]
-    return Answer(True, True, question is None or any(passes(item, question) for item in together))
+    items_said = [item for items in said for item in (["every"] if items is None else items)]
+    return Answer(True, True, question is None or any(passes(item, question) for item in items_said))
 
 
 def passes(item: Any, question: str) -> bool:
