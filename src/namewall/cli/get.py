@@ -103,12 +103,11 @@ def get_command(
         layout = Layout(
             wide=output == "wide",
             headers=not no_headers,
-            all_namespaces=all_namespaces,
             show_labels=show_labels,
             label_columns=tuple(label for entry in label_columns for label in entry.split(",")),
             show_kind=show_kind or several or any(_is_category(word) for word in words[:1]),
         )
-        getter = _Getter(session, selector, field_selector, ignore_not_found)
+        getter = _Getter(session, selector, field_selector, ignore_not_found, all_namespaces)
         if watch or watch_only:
             if len(targets) > 1:
                 raise Failure("error: you may only specify a single resource type")
@@ -120,18 +119,26 @@ def get_command(
 
 
 class _Getter:
-    def __init__(self, session: Session, selector: str, field_selector: str, ignore_not_found: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        selector: str,
+        field_selector: str,
+        ignore_not_found: bool,
+        all_namespaces: bool,
+    ) -> None:
         self._session = session
         self._selector = selector
         self._field_selector = field_selector
         self._ignore_not_found = ignore_not_found
+        self._all_namespaces = all_namespaces
         self._problems = Problems()
 
     def print_tables(self, targets: list[Target], layout: Layout, sort_by: str) -> None:
         path = by(sort_by) if sort_by else None
         current: TablePrinter | None = None
         pending: list[Object] = []
-        printed = False
+        printed = namespaces = False
 
         def flush() -> None:
             nonlocal printed
@@ -149,7 +156,9 @@ class _Getter:
         for target in targets:
             if current is None or current.resource != target.resource:
                 flush()
-                current, pending = TablePrinter(layout, target.resource), []
+                # As in kubectl, the column stays once a namespaced type had it.
+                namespaces = namespaces or (self._all_namespaces and target.resource.namespaced)
+                current, pending = TablePrinter(layout, target.resource, namespaces), []
             pending += self._pages(target, TABLE, "Object" if sort_by else "")
         flush()
         self._problems.end()
@@ -182,7 +191,7 @@ class _Getter:
         accept = TABLE if show is None else JSON
         resource = target.resource
         fields = f"metadata.name={target.name}" if target.name else self._field_selector
-        table = TablePrinter(layout, resource)
+        table = TablePrinter(layout, resource, self._all_namespaces and resource.namespaced)
         version = ""
         for page in self._pages(target, accept, ""):
             version = str((page.get("metadata") or {}).get("resourceVersion", ""))
@@ -247,7 +256,20 @@ class _Getter:
                     f'error: the server doesn\'t have a resource type "{target.resource.plural}"'
                 ) from error
             if not (error.reason == "NotFound" and self._ignore_not_found):
-                self._problems.add(error)
+                self._problems.add(self._explained(error, target))
+
+    def _explained(self, error: ApiError, target: Target) -> ApiError:
+        """A list with a selector that the server refuses is told with the selector, as kubectl does."""
+        if target.name or error.reason not in ("BadRequest", "NotFound"):
+            return error
+        if not self._selector and not self._field_selector:
+            return error
+        resource = target.resource
+        message = (
+            f'Unable to find "{resource.group}/{resource.version}, Resource={resource.plural}" that match '
+            f'label selector "{self._selector}", field selector "{self._field_selector}": {error.message}'
+        )
+        return ApiError(error.code, error.reason, message, error.details)
 
 
 def _targets(session: Session, words: tuple[str, ...], all_namespaces: bool) -> list[Target]:

@@ -200,8 +200,6 @@ class Session:
         """A comma list of types or categories (`pods,svc`, `all`), each once, in order."""
         found: list[Resource] = []
         for word in words.split(","):
-            if not word:
-                raise Failure("error: arguments in resource/name form may not have an empty type")
             several = [r for r in self.discovered if word in r.categories] if word in CATEGORIES else []
             found += [r for r in several or [self.resource(word)] if r not in found]
         return found

@@ -23,7 +23,6 @@ class Layout:
 
     wide: bool = False
     headers: bool = True
-    all_namespaces: bool = False
     show_labels: bool = False
     label_columns: tuple[str, ...] = ()
     show_kind: bool = False
@@ -31,10 +30,14 @@ class Layout:
 
 @dataclass(slots=True)
 class TablePrinter:
-    """One run of rows under one header: rows of the same type, or the frames of a watch."""
+    """One run of rows under one header: rows of the same type, or the frames of a watch.
+
+    `with_namespace`: a column for it comes first, blank for cluster-wide objects.
+    """
 
     layout: Layout
     resource: Resource
+    with_namespace: bool = False
     _columns: list[tuple[int, str]] = field(default_factory=list)
     _table: Table = field(default_factory=Table)
     _headed: bool = False
@@ -62,7 +65,7 @@ class TablePrinter:
         names += [label.rpartition("/")[2].upper() for label in self.layout.label_columns]
         if self.layout.show_labels:
             names.append("LABELS")
-        return ["NAMESPACE", *names] if self._with_namespace else names
+        return ["NAMESPACE", *names] if self.with_namespace else names
 
     def _row(self, row: Object) -> list[str]:
         cells = row.get("cells") or []
@@ -74,11 +77,7 @@ class TablePrinter:
         shown += [str(labels.get(label, "")) for label in self.layout.label_columns]
         if self.layout.show_labels:
             shown.append(",".join(f"{key}={labels[key]}" for key in sorted(labels)) or "<none>")
-        return [str(metadata.get("namespace", "")), *shown] if self._with_namespace else shown
-
-    @property
-    def _with_namespace(self) -> bool:
-        return self.layout.all_namespaces and self.resource.namespaced
+        return [str(metadata.get("namespace", "")), *shown] if self.with_namespace else shown
 
 
 def _kind_prefix(resource: Resource) -> str:
@@ -89,7 +88,7 @@ def _kind_prefix(resource: Resource) -> str:
 def _cell(value: Any) -> str:
     """A cell's text: one line of it, and no control characters that would steer the terminal."""
     if value is None:
-        return "<none>"
+        return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     text = value if isinstance(value, str) else jsonpath.text(value)
