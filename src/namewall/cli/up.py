@@ -83,6 +83,10 @@ def up_command(
     _check_families(cluster)
     _check_unchanged(before, cluster)
     _check_host(here, cluster)
+    from namewall.datapath.nat import forward_obstacles
+
+    for obstacle in forward_obstacles():
+        click.echo(f"namewall: warning: {obstacle}", err=True)
     with _only_one(here):
         _start(here, cluster)
     click.echo(f"namewall is up; export KUBECONFIG={here.kubeconfig}", err=True)
@@ -110,7 +114,7 @@ def _check_families(cluster: Cluster) -> None:
             f"Services IPv{' and IPv'.join(map(str, sorted(services)))}",
             WRONG_USAGE,
         )
-    clash = overlaps(cluster.pod_cidrs, {"--service-cidr": cidr for cidr in cluster.service_cidrs})
+    clash = overlaps(cluster.pod_cidrs, {f"--service-cidr {cidr}": cidr for cidr in cluster.service_cidrs})
     if clash:
         fail(f"--pod-cidr: {clash[0]}", WRONG_USAGE)
 
