@@ -22,7 +22,11 @@ POLICIES = (
 def custom_schema(kind: str) -> Object:
     """The OpenAPI v3 schema of a custom kind."""
     if kind == "CustomResourceDefinition":
-        return {"type": "object", "description": "A kind that this server has beyond Kubernetes' own."}
+        return {
+            "type": "object",
+            "description": "A kind that this server has beyond Kubernetes' own.",
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
     from namewall.policy.schema import crd_schema
 
     found: Object = crd_schema(kind)

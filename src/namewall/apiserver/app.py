@@ -80,8 +80,8 @@ class App:
             response.headers.update(error.headers)
         except Exception:
             log.exception("%s %s failed", http.method, http.scope["path"])
-            error = ApiError(500, "InternalError", "Internal error occurred: see the API server's log")
-            response = json_response(error.status(), 500)
+            failure = ApiError(500, "InternalError", "Internal error occurred: see the API server's log")
+            response = json_response(failure.status(), 500)
         self._metrics.observe(http.method, resource, response.status_code, time.perf_counter() - begun)
         return response
 

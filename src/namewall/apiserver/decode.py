@@ -139,8 +139,9 @@ def decode(resource: Resource, obj: Any, mode: str, warnings: list[str]) -> Obje
         if mode == "Warn":
             warnings += [f'unknown field "{path}"' for path in unknown]
         obj = schema.prune(node, obj)
-    defaults.apply(resource.key, obj)
-    return obj
+    result: Object = obj
+    defaults.apply(resource.key, result)
+    return result
 
 
 def validation_mode(text: str) -> str:

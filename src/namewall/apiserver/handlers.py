@@ -24,7 +24,7 @@ from namewall.apiserver.errors import (
     too_large_resource_version,
 )
 from namewall.apiserver.registry import BY_KEY, Resource
-from namewall.apiserver.request import Form, Query, Target, negotiate
+from namewall.apiserver.request import Form, Query, Target
 from namewall.apiserver.selectors import Selection, parse_field_selector, parse_label_selector
 from namewall.apiserver.store import Key, Store
 from namewall.apiserver.table import Continuation

@@ -102,7 +102,7 @@ class Query:
 
 def accepts(header: str) -> list[tuple[str, Mapping[str, str]]]:
     """The media types of an Accept header in order, each with its parameters."""
-    result = []
+    result: list[tuple[str, Mapping[str, str]]] = []
     for entry in header.split(","):
         media, *parameters = [part.strip() for part in entry.split(";")]
         if media:

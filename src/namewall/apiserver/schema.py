@@ -102,7 +102,7 @@ class WrongType:
 def unknown_fields(node: Object, value: Any, path: str = "") -> Iterator[str]:
     """The paths of members that the schema does not have."""
     if isinstance(value, dict):
-        if node.get("x-kubernetes-int-or-string") or "oneOf" in node and "properties" not in node:
+        if node.get("x-kubernetes-int-or-string") or ("oneOf" in node and "properties" not in node):
             return
         for key, item in value.items():
             here = f"{path}.{key}" if path else key
@@ -143,7 +143,8 @@ def _json_kind(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    names: dict[type, str] = {str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")
 
 
 def type_errors(node: Object, value: Any, path: str = "") -> Iterator[WrongType]:

@@ -120,10 +120,7 @@ class FieldTerm:
 
     def matches(self, obj: Object) -> bool:
         found = dig(obj, *self.path)
-        if isinstance(found, bool):
-            text = "true" if found else "false"
-        else:
-            text = "" if found is None else str(found)
+        text = "" if found is None else str(found).lower() if isinstance(found, bool) else str(found)
         return (text == self.value) is self.equal
 
 

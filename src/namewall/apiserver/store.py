@@ -125,7 +125,7 @@ class Store:
         values.append(limit)
         return [row[0] for row in self._db.execute(query, values)]
 
-    def list(self, resource: str, namespace: str = "") -> list[Object]:
+    def objects(self, resource: str, namespace: str = "") -> list[Object]:
         return [json.loads(raw) for raw in self.list_raw(resource, namespace)]
 
     def count(self, resource: str, namespace: str = "") -> int:

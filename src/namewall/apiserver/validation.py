@@ -216,7 +216,7 @@ def _deployment(obj: Object, old: Object | None) -> Iterator[Cause]:
         yield forbidden_field("spec.strategy.rollingUpdate", detail)
     for field in ("maxSurge", "maxUnavailable"):
         value = rolling.get(field)
-        fine = isinstance(value, int) and value >= 0 or isinstance(value, str) and _AMOUNT.match(value)
+        fine = value >= 0 if isinstance(value, int) else _AMOUNT.match(str(value))
         if not fine:
             detail = "must be a number or a percentage (e.g. '25%')"
             yield invalid_value(f"spec.strategy.rollingUpdate.{field}", value, detail)
@@ -278,9 +278,9 @@ def _service(obj: Object, old: Object | None) -> Iterator[Cause]:
         if pair in numbers:
             yield duplicate(here, {"port": pair[0], "protocol": pair[1]})
         numbers.add(pair)
-    if old is not None and old["spec"].get("type") == kind and old["spec"].get("clusterIP"):
-        if spec.get("clusterIP") != old["spec"]["clusterIP"]:
-            yield invalid_value("spec.clusterIPs[0]", spec.get("clusterIP"), "may not change once set")
+    before = old["spec"] if old is not None and old["spec"].get("type") == kind else {}
+    if before.get("clusterIP") and spec.get("clusterIP") != before["clusterIP"]:
+        yield invalid_value("spec.clusterIPs[0]", spec.get("clusterIP"), "may not change once set")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------

@@ -134,8 +134,8 @@ async def stream(store: Store, request: WatchRequest, clock: Callable[[], float]
             return
         if changes:
             position = changes[-1].version
-            if lines := b"".join(map(writer.change, changes)):
-                yield lines
+            if data := b"".join(map(writer.change, changes)):
+                yield data
         left = deadline - clock()
         if left <= 0:
             if request.bookmarks:

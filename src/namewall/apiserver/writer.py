@@ -21,29 +21,28 @@ from namewall.apiserver import (
     defaults,
     managed,
     patch,
-    podfields,
     schema,
     service_ips,
     validation,
 )
+from namewall.apiserver.columns import format_selector
 from namewall.apiserver.errors import (
     MODIFIED,
-    ApiError,
     Cause,
     already_exists,
     bad_request,
     conflict,
     forbidden,
+    forbidden_field,
     invalid,
     invalid_value,
-    method_not_allowed,
     not_found,
     required,
     unsupported_media_type,
 )
 from namewall.apiserver.registry import BY_KEY, Resource
 from namewall.apiserver.store import Exists, Key, Store
-from namewall.apiserver.values import Object, deep_copy, dig, parse_timestamp, timestamp
+from namewall.apiserver.values import Object, deep_copy, dig, drop_nulls, parse_timestamp, timestamp
 
 PROTECTED_NAMESPACES = ("default", "kube-system")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
@@ -203,7 +202,7 @@ class Writer:
             obj.pop("status", None)
 
     def _assign_addresses(self, service: Object) -> list[Cause]:
-        taken = service_ips.taken_by(self.store.list("services"))
+        taken = service_ips.taken_by(self.store.objects("services"))
         return service_ips.assign(service, self._service_cidrs, taken, self._random.randrange)
 
     # --- update -------------------------------------------------------------------------------------------
@@ -313,8 +312,8 @@ class Writer:
     def _no_new_finalizers(self, resource: Resource, was: Object, metadata: Object) -> None:
         added = set(metadata.get("finalizers") or []) - set(was.get("finalizers") or [])
         if added:
-            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
-            cause = Cause("metadata.finalizers", f"Forbidden: {detail}", "FieldValueForbidden")
+            detail = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            cause = forbidden_field("metadata.finalizers", f"{detail} {sorted(added)}")
             raise invalid(resource.group, resource.kind, was["name"], [cause])
 
     @staticmethod
@@ -349,7 +348,7 @@ class Writer:
             obj["spec"]["ipFamilies"] = obj["spec"]["ipFamilies"][:1]
             obj["spec"]["clusterIPs"] = obj["spec"]["clusterIPs"][:1]
         own = obj["metadata"]["uid"]
-        others = [service for service in self.store.list("services") if service["metadata"]["uid"] != own]
+        others = [service for service in self.store.objects("services") if service["metadata"]["uid"] != own]
         taken = service_ips.taken_by(others)
         return service_ips.assign(obj, self._service_cidrs, taken, self._random.randrange)
 
@@ -536,7 +535,7 @@ class Writer:
         bound = dig(old, "spec", "nodeName")
         if bound:
             raise conflict("", "pods/binding", name, f'pod {name} is already assigned to node "{bound}"')
-        obj = deep_copy(old)
+        obj: Object = deep_copy(old)
         obj["spec"]["nodeName"] = node
         now = self.clock()
         conditions = [
@@ -545,7 +544,6 @@ class Writer:
         scheduled = {
             "type": "PodScheduled",
             "status": "True",
-            "lastProbeTime": None,
             "lastTransitionTime": timestamp(now),
         }
         obj["status"]["conditions"] = [*conditions, scheduled]
@@ -558,8 +556,6 @@ class Writer:
 
     def scale(self, resource: Resource, namespace: str, name: str) -> Object:
         """autoscaling/v1 Scale of a Deployment or ReplicaSet."""
-        from namewall.apiserver.columns import format_selector
-
         obj = self.get(resource, namespace, name)
         kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
         metadata = {key: obj["metadata"][key] for key in kept if key in obj["metadata"]}
@@ -631,13 +627,6 @@ def _undefaulted(resource: Resource, applied: Object, options: Options) -> Objec
     """What the manager applies, checked but without the server's defaults, which it does not own."""
     checked = deep_copy(applied)
     decode.decode(resource, checked, options.field_validation, options.warnings)
-    plain: Object = deep_copy(applied)
-    if resource.strategic:
-        from namewall.apiserver.values import drop_nulls
-
-        plain = drop_nulls(plain)
+    plain: Object = drop_nulls(applied) if resource.strategic else deep_copy(applied)
     pruned: Object = schema.prune(schema.of(resource), plain)
     return pruned
-
-
-__all__ = ["ApiError", "DeleteOptions", "Options", "Writer", "method_not_allowed", "podfields"]
