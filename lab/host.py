@@ -50,9 +50,9 @@ class Process:
                 if self.alive:
                     os.kill(self.pid, number)
             while self.alive and time.monotonic() < deadline:
-                with suppress(ChildProcessError):
-                    os.waitpid(self.pid, os.WNOHANG)
                 time.sleep(0.02)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)  # a child of ours would stay a zombie
 
 
 def _start_time(pid: int) -> int | None:

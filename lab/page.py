@@ -113,12 +113,12 @@ def steps(scene: Scene = PAGE) -> list[Step]:
 
 def prepare(scene: Scene = PAGE) -> list[Step]:
     """What is there before the page begins: workloads, and the ingress policies of the page before it."""
-    return [*_workloads(scene)[:4], _apply(scene, "ingress_deny"), _apply(scene, "ingress_allow")]
+    return [*_workloads(scene), _apply(scene, "ingress_deny"), _apply(scene, "ingress_allow")]
 
 
 def egress(scene: Scene = PAGE) -> list[Step]:
     """The page itself, on top of `prepare`."""
-    return [*_variables(scene)[:1], *_nothing_blocked(scene), *_egress(scene), *_clean_up(scene)]
+    return [_variables(scene)[0], *_nothing_blocked(scene), *_egress(scene), *_clean_up(scene)]
 
 
 def _workloads(s: Scene) -> list[Step]:

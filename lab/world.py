@@ -1,7 +1,7 @@
 """The lab's world, running: `python -m lab.world start|stop`, or `with running(world, instance):`.
 
 One process inside the world's namespace serves DNS and HTTPS on all its addresses. It is known by pid and
-start time in `world.json` below the instance's run directory, so that `stop` needs nothing but the
+start time in `world.json` below the instance's root, so that `stop` needs nothing but the
 instance. `stop` is idempotent, and a start that fails takes away what it had made.
 """
 
@@ -69,7 +69,8 @@ def running(world: World, instance: Instance) -> Iterator[World]:
 
 
 def _directory(instance: Instance) -> Path:
-    return Path(instance.run_dir) / "lab-world"
+    """Not in the run directory: `namewall down` removes that."""
+    return Path(f"{instance.root}/world" if instance.root else "/run/namewall-world")
 
 
 def _serve_apart(name: str, directory: Path) -> Process:
@@ -99,12 +100,12 @@ def _serve_apart(name: str, directory: Path) -> Process:
         )
     os.close(wrote)
     process = Process.of(child.pid)
+    child.returncode = 0  # it is known by pid file from here on; Popen must not warn that it still runs
     (directory / "world.json").write_text(json.dumps({"pid": process.pid, "startTime": process.start_time}))
     with os.fdopen(ready, "rb") as pipe:
         if pipe.read() != b"ready":  # empty when the server died: its end of the pipe closed
             words = (directory / "world.log").read_text(errors="replace").strip().splitlines()
             raise RuntimeError(f"the world's servers did not start: {words[-1] if words else 'no words'}")
-    child.returncode = 0  # it is known by pid file from here on; Popen must not warn that it still runs
     return process
 
 
