@@ -37,3 +37,6 @@ class ContainerState:
     exit_code: int | None = None
     finished_at: float | None = None
     reason: str = ""
+    message: str = ""
+    attempt: int = 0
+    """Counts the container's runs in this pod from 0: Kubernetes' restartCount."""
