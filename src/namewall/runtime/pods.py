@@ -32,6 +32,8 @@ START_PATIENCE = 60.0
 """Seconds that the monitor may take to start a container; 50 ms is usual."""
 RECORD_PATIENCE = 1.0
 """Seconds after a container's end in which a living monitor has written its record."""
+KILL_PATIENCE = 20.0
+"""Seconds after SIGKILL; a process in an uninterruptible wait, or one whose parent does not reap it, takes longer."""
 START_FAILED = 128
 """Exit code of a container that could not start, as containerd has it; the reason is StartError."""
 
@@ -346,7 +348,11 @@ class PodRuntime:
         if os.path.exists(attempt.exit):
             return
         if _signal(attempt, signal.SIGKILL) or os.path.exists(attempt.started):
-            await self._wait(attempt)
+            try:
+                async with asyncio.timeout(KILL_PATIENCE):
+                    await self._wait(attempt)
+            except TimeoutError:
+                raise RuntimeFailure(f"container `{attempt.container}` does not end after SIGKILL") from None
         elif os.path.exists(f"{places.runc_root(self.run_dir)}/{attempt.id}"):
             await self._runc("delete", "--force", attempt.id)
 
