@@ -127,8 +127,11 @@ def lab(
         if start:
             here.up(*more)
         yield here
-    finally:
-        _remove(here)
+    except BaseException:
+        with suppress(RuntimeError):  # why it failed matters more than that it could not be cleared up
+            _remove(here)
+        raise
+    _remove(here)
 
 
 def sweep() -> list[Path]:
@@ -146,13 +149,13 @@ def sweep() -> list[Path]:
 
 
 def _remove(here: Lab) -> None:
+    """What `down` could not remove keeps its root, so that the next lab can try again."""
     try:
         here.down()
     finally:
         world.stop(here.instance)
-        # never below a mount: a bpffs or overlay still there is `down`'s failure, and not ours to empty
-        if not _mounts_below(here.root):
-            shutil.rmtree(here.root, ignore_errors=True)
+    if not _mounts_below(here.root):
+        shutil.rmtree(here.root, ignore_errors=True)
 
 
 def _mounts_below(root: Path) -> list[str]:

@@ -116,6 +116,19 @@ def prepare(scene: Scene = PAGE) -> list[Step]:
     return [*_workloads(scene), _apply(scene, "ingress_deny"), _apply(scene, "ingress_allow")]
 
 
+def shuffled(scene: Scene) -> list[Step]:
+    """The cluster DNS as the scene has it; all policies in the scene's order; what they say together;
+    clean-up."""
+    return [
+        *_cluster_dns(scene),
+        *_workloads(scene),
+        *(_apply(scene, role) for role in scene.order),
+        *_ingress(scene)[-2:],
+        *_egress(scene)[1:],
+        *_clean_up(scene),
+    ]
+
+
 def egress(scene: Scene = PAGE) -> list[Step]:
     """The page itself, on top of `prepare`."""
     return [_variables(scene)[0], *_nothing_blocked(scene), *_egress(scene), *_clean_up(scene)]
@@ -140,6 +153,33 @@ def _workloads(s: Scene) -> list[Step]:
         Step("three workloads", f"kubectl apply -f {FILES['workloads']}", created),
         *rolled,
         *_variables(s),
+    ]
+
+
+def _cluster_dns(s: Scene) -> list[Step]:
+    """Replicas and targetPort of kube-dns, by what a reader would type. Nothing where they are the page's."""
+    if (s.dns_replicas, s.dns_port) == (PAGE.dns_replicas, PAGE.dns_port):
+        return []
+    dns = "kubectl -n kube-system"
+    ports = ",".join(
+        f'{{"op":"replace","path":"/spec/ports/{index}/targetPort","value":{s.dns_port}}}' for index in (0, 1)
+    )
+    return [
+        Step(
+            f"kube-dns listens on {s.dns_port}",
+            f"{dns} patch service kube-dns --type=json -p '[{ports}]'",
+            lines(r"service/kube-dns patched(?: \(no change\))?"),
+        ),
+        Step(
+            f"{s.dns_replicas} replicas of it",
+            f"{dns} scale deployment cluster-dns --replicas={s.dns_replicas}",
+            lines("deployment.apps/cluster-dns scaled"),
+        ),
+        Step(
+            "they come up",
+            f"{dns} rollout status deployment cluster-dns --timeout=60s",
+            _ends_with('deployment "cluster-dns" successfully rolled out'),
+        ),
     ]
 
 

@@ -41,6 +41,8 @@ class Scene:
     service_port: int = 8080
     target_port: int = 8080
     https_port: int = 443
+    dns_port: int = 53
+    dns_replicas: int = 1
     order: tuple[str, ...] = ("ingress_deny", "ingress_allow", "egress_fqdn")
 
     def url(self, name: str) -> str:
@@ -80,6 +82,8 @@ def random_scene(seed: int, world: World) -> Scene:
         service_port=random.randrange(1024, 30000),
         target_port=random.randrange(1024, 30000),
         https_port=world.port,
+        dns_port=random.choice((53, 5353)),
+        dns_replicas=random.choice((1, 2)),
         order=tuple(order),
     )
 
@@ -95,6 +99,8 @@ def manifest(scene: Scene, text: str) -> str:
     for document in documents:
         if document["kind"] == "Service":
             document["spec"]["ports"][0].update(port=scene.service_port, targetPort=scene.target_port)
+        elif document["kind"] == "CiliumNetworkPolicy":
+            document["spec"]["egress"][0]["toPorts"][0]["ports"][0]["port"] = str(scene.dns_port)
         elif document["kind"] == "Deployment":
             for container in document["spec"]["template"]["spec"]["containers"]:
                 for port in container.get("ports", []):

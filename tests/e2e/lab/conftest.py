@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab import cluster, kubectl, netns
@@ -25,11 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
 
 
-def the_kubectl() -> kubectl.Kubectl:
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The real kubectl that scripts/setup fetched."""
     found = kubectl.fetched()
     assert found is not None, f"{kubectl.FETCHED} is missing; scripts/setup fetches it"
     assert found.too_old is None, found.too_old
-    return found
+    return found.path
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +43,9 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def reader(lab: Lab) -> Reader:
+def reader(lab: Lab, program: Path) -> Reader:
     """Types lines in that lab; the page's files are written."""
-    reader = Reader(lab, the_kubectl().path)
+    reader = Reader(lab, program)
     reader.write(PAGE)
     return reader
 
