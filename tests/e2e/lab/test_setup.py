@@ -13,7 +13,12 @@ SETUP = REPOSITORY / "scripts" / "setup"
 
 def _run(*arguments: str, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SETUP, *arguments], capture_output=True, text=True, check=False, cwd="/", env={"PATH": path, "HOME": "/root"}
+        [SETUP, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={"PATH": path, "HOME": "/root"},
     )
 
 
