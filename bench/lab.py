@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from lab.cluster import Lab
@@ -95,7 +96,7 @@ def _up(world: World, runs: int = 3) -> Figure:
     seconds = []
     for _ in range(runs):
         with cluster.lab(world, start=False) as lab:
-            seconds.append(_timed(lambda lab=lab: lab.up("--dns-upstream", world.upstream)))  # type: ignore[misc]
+            seconds.append(_timed(partial(lab.up, "--dns-upstream", world.upstream)))
     return Figure("up --detach to ready", 1000 * statistics.median(seconds), "ms", runs=runs)
 
 
@@ -132,12 +133,12 @@ def _start_up(lab: Lab, runs: int = 11) -> list[Figure]:
     return [
         Figure(
             f"namewall {' '.join(arguments)}",
-            _median(lambda a=arguments: _succeed(lab, *a), runs),
+            _median(partial(_succeed, lab, *arguments), runs),
             "ms",
             200,
             python,
             runs,
-        )  # type: ignore[misc]
+        )
         for arguments in (("--help",), ("get", "pods"))
     ]
 
