@@ -165,7 +165,7 @@ def test_a_namespace_takes_everything_along(server: Server) -> None:
     )
     server.ok("rollout", "status", "deploy/app", "-n", "team", "--timeout=20s")
     assert server.ok("delete", "ns", "team") == 'namespace "team" deleted\n'
-    assert server.ok("get", "pods,cm,deploy", "-A", "--no-headers").count("team ") == 0
+    assert server.get("pods,cm,deploy,sa", "-n", "team")["items"] == []
     refused = server.kubectl("delete", "ns", "kube-system")
     assert refused.code == 1
     assert "this namespace may not be deleted" in refused.err

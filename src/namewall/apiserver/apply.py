@@ -37,7 +37,7 @@ def merge(node: Object, live: Any, applied: Any) -> Any:
             else:
                 items[index] = merge(below, live[index], item)
         keys = node.get("x-kubernetes-list-map-keys") or []
-        return reorder(items, applied, keys[0]) if len(keys) == 1 else items
+        return reorder(items, applied, live, keys[0]) if len(keys) == 1 else items
     return deep_copy(applied)
 
 

@@ -162,12 +162,12 @@ def strategic(node: Object, target: Any, patch: Any) -> Any:
             result[key] = strategic(below, result.get(key), value)
         else:
             result[key] = value
-    for key, order in patch.items():
-        if key.startswith(_ORDER):
-            field = key.removeprefix(_ORDER)
-            if isinstance(result.get(field), list):
-                below = schema.child(node, field) or schema.OPEN
-                result[field] = reorder(result[field], order, below.get("x-kubernetes-patch-merge-key"))
+    for field, value in result.items():
+        below = schema.child(node, field) or schema.OPEN
+        order = patch.get(_ORDER + field, patch.get(field))
+        if isinstance(value, list) and isinstance(order, list) and _merges(below):
+            before = target.get(field) if isinstance(target, dict) else None
+            result[field] = reorder(value, order, before or [], below.get("x-kubernetes-patch-merge-key"))
     return result
 
 
@@ -207,17 +207,23 @@ def _merge_list(node: Object, target: Any, patch: list[Any], field: str) -> list
     return merged
 
 
-def reorder(items: list[Any], order: Any, key: str | None) -> list[Any]:
-    """Items named in `order` stand in that order; the others keep their place relative to what precedes them."""
-    if not isinstance(order, list):
-        return items
+def reorder(items: list[Any], order: list[Any], before: list[Any], key: str | None) -> list[Any]:
+    """Items named in `order` in that order; the others in theirs, each as soon as the order of `before` allows.
 
-    def ident(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, dict) else item
+    As Kubernetes (normalizeElementOrder): where nothing says which is first, what is named comes first; so a container
+    that a patch adds stands before those that were there.
+    """
 
-    rank = {str(ident(item)): index for index, item in enumerate(order)}
-    named = sorted(
-        (item for item in items if str(ident(item)) in rank), key=lambda item: rank[str(ident(item))]
-    )
-    rest = iter(named)
-    return [next(rest) if str(ident(item)) in rank else item for item in items]
+    def ident(item: Any) -> str:
+        return str(item.get(key) if key and isinstance(item, dict) else item)
+
+    rank = {ident(item): index for index, item in enumerate(order)}
+    place = {ident(item): index for index, item in enumerate(before)}
+    named = sorted((item for item in items if ident(item) in rank), key=lambda item: rank[ident(item)])
+    others = [item for item in items if ident(item) not in rank]
+    result: list[Any] = []
+    while named and others:
+        first, other = place.get(ident(named[0])), place.get(ident(others[0]))
+        other_first = first is not None and other is not None and other < first
+        result.append(others.pop(0) if other_first else named.pop(0))
+    return result + named + others
