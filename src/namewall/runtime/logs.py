@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from namewall.model.instance import Instance
@@ -22,7 +24,7 @@ class LogError(Exception):
     """There is no such log; the text is the kubelet's."""
 
 
-def read(
+async def read(
     instance: Instance,
     pod_uid: str,
     container: str,
@@ -37,7 +39,8 @@ def read(
 ) -> AsyncIterator[bytes]:
     """Chunks of the log. `since_time` is an aware datetime, seconds since the epoch, or RFC 3339.
 
-    With `follow` it ends when this run of the container has, as kubectl expects. Raises LogError at once.
+    With `follow` it ends when this run of the container has, as kubectl expects. Raises LogError before the
+    first chunk.
     """
     found = records.attempts(instance.run_dir, pod_uid, container)
     if previous:
@@ -57,25 +60,19 @@ def read(
         since = int((time.time() - since_seconds) * 1e9)
     elif since_time is not None:
         since = _nanoseconds(since_time)
-    return _limited(_chunks(attempt, follow, tail_lines, since, timestamps), limit_bytes)
-
-
-async def _limited(chunks: AsyncIterator[bytes], limit: int | None) -> AsyncIterator[bytes]:
-    if limit is not None and limit <= 0:
-        return
-    async for chunk in chunks:
-        if limit is None:
-            yield chunk
-            continue
-        yield chunk[:limit]
-        limit -= len(chunk)
-        if limit <= 0:
-            return
+    left = sys.maxsize if limit_bytes is None else limit_bytes
+    async with aclosing(_chunks(attempt, follow, tail_lines, since, timestamps)) as chunks:
+        async for chunk in chunks:
+            if left > 0:
+                yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
 
 
 async def _chunks(
     attempt: Attempt, follow: bool, tail_lines: int | None, since: int | None, timestamps: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     try:
         fd = os.open(attempt.log, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -79,6 +79,10 @@ class PodRuntime:
                 await self._runc("delete", "--force", attempt.id)
         await asyncio.to_thread(self._remove_files, uid)
 
+    async def release(self, sandbox: Sandbox) -> None:
+        """For a pod whose containers have all ended for good: its network goes, logs and exit codes stay."""
+        await asyncio.to_thread(self._remove_kernel_objects, sandbox.uid)
+
     async def remove_all(self) -> None:
         """Every pod and everything the runtime made; the run directory itself stays."""
         for uid in records.pod_uids(self.run_dir):
@@ -155,6 +159,8 @@ class PodRuntime:
                 "finished_at": time.time(),
             }
             records.write(prepared.exit, end, once=True)
+            # Where a monitor was killed in the middle of it, runc may have gone on to the end.
+            await self._runc("delete", "--force", prepared.id)
             raise StartError(message)
         state = self.state(sandbox.uid, prepared.container)
         assert state is not None, "the attempt was just made"
@@ -283,6 +289,13 @@ class PodRuntime:
     ) -> Attempt:
         """The bundle of the next attempt. Of older ones the last is kept, for its log and its end."""
         name = container["name"]
+        earlier = records.attempts(self.run_dir, sandbox.uid, name)
+        if earlier and not _has_begun(earlier[-1]):
+            # Who asked for it was killed before the answer; the monitor may be at it.
+            if os.path.exists(earlier[-1].config):
+                return earlier[-1]
+            shutil.rmtree(earlier[-1].directory, ignore_errors=True)
+            earlier = earlier[:-1]
         self.update_volumes(pod, config_map)
         env = variables(pod, container, node_name, host_addresses, sandbox.addresses, config_map)
         words = arguments(container, env)
@@ -304,7 +317,6 @@ class PodRuntime:
             destination = rootfs.inside(mount["mountPath"])
             binds.append(rootfs.Bind(source, destination, directory=os.path.isdir(source)))
 
-        earlier = records.attempts(self.run_dir, sandbox.uid, name)
         number = max(least, earlier[-1].number + 1 if earlier else 0)
         attempt = Attempt(self.run_dir, sandbox.uid, name, number)
         layers = f"{places.layers(self.run_dir)}/{sandbox.uid}/{name}-{number}"
@@ -399,6 +411,10 @@ class PodRuntime:
         await process.wait()
 
     def _remove_files(self, uid: str) -> None:
+        self._remove_kernel_objects(uid)
+        shutil.rmtree(places.pod(self.run_dir, uid), ignore_errors=True)
+
+    def _remove_kernel_objects(self, uid: str) -> None:
         directory = places.pod(self.run_dir, uid)
         owner = self.owner(uid)
         if owner is not None:
@@ -407,7 +423,6 @@ class PodRuntime:
         network.remove_namespaces(directory)
         _remove_cgroups(f"{self.instance.name}/{uid}")
         shutil.rmtree(f"{places.layers(self.run_dir)}/{uid}", ignore_errors=True)
-        shutil.rmtree(directory, ignore_errors=True)
 
     def _remove_shared(self) -> None:
         layers = places.layers(self.run_dir)
@@ -457,6 +472,10 @@ def _state(attempt: Attempt) -> ContainerState:
         message=end.get("message", "") if end else "",
         attempt=attempt.number,
     )
+
+
+def _has_begun(attempt: Attempt) -> bool:
+    return any(os.path.exists(path) for path in (attempt.pid_file, attempt.started, attempt.exit))
 
 
 def _signal(attempt: Attempt, number: int) -> bool:
