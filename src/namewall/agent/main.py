@@ -35,7 +35,7 @@ from namewall.datapath.kernel import KernelDatapath
 from namewall.datapath.nat import Nat
 from namewall.kube.client import Client
 from namewall.kube.config import KubeConfig
-from namewall.kube.errors import ApiError
+from namewall.kube.errors import ApiError, KubeError
 from namewall.kube.informer import Change, Informer
 from namewall.kube.resources import (
     CILIUM_CLUSTERWIDE_NETWORK_POLICIES,
@@ -73,32 +73,53 @@ WATCHED = (
 )
 
 
+FIRST_WAIT, LAST_WAIT = 0.03, 1.0
+"""Seconds between looks for the API server at the start."""
+
+
 def serve(instance: Instance, cluster: Cluster) -> None:
     """Runs until SIGTERM or SIGINT; leaves pods, links and enforcement as they are."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(_until_told(Agent(instance, cluster)))
+    asyncio.run(_until_told(instance, cluster))
 
 
-async def _until_told(agent: Agent) -> None:
+async def _until_told(instance: Instance, cluster: Cluster) -> None:
     loop = asyncio.get_running_loop()
     work = asyncio.current_task()
     assert work is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
     try:
-        await agent.run()
+        await Agent(instance, cluster, await connect(instance)).run()
     except asyncio.CancelledError:
         log.info("told to stop; pods and enforcement stay")
+
+
+async def connect(instance: Instance) -> Client:
+    """A client once the server answers; the kubeconfig is read again each time, since its port may move."""
+    wait = FIRST_WAIT
+    while True:
+        client = None
+        try:
+            client = Client(KubeConfig.load(instance.kubeconfig), component="namewall-agent")
+            await client.get(NAMESPACES, None, "default")
+            return client
+        except KubeError as error:
+            if client is not None:
+                await client.aclose()
+            log.info("waiting for the API server: %s", error)
+        await asyncio.sleep(wait)
+        wait = min(wait * 1.5, LAST_WAIT)
 
 
 class Agent:
     """The wiring; each part decides for itself."""
 
-    def __init__(self, instance: Instance, cluster: Cluster) -> None:
+    def __init__(self, instance: Instance, cluster: Cluster, client: Client) -> None:
         self._instance = instance
         self._cluster = cluster
-        self._client = Client(KubeConfig.load(instance.kubeconfig), component="namewall-agent")
+        self._client = client
         self._informers = {resource.plural: Informer(self._client, resource) for resource in WATCHED}
         families = {int(cidr.version) for cidr in cluster.pod_cidrs}
         self._node_addresses: tuple[Address, ...] = node.node_addresses(families)
@@ -149,9 +170,9 @@ class Agent:
             start(self._mirror.run())
             start(self._records.run())
             await self._records.write()
-            await self._install_cluster_dns()
             await node.register(self._client, node.node_object(self._cluster, self._node_addresses))
             start(self._pods.run())
+            await self._install_cluster_dns()
 
     async def _install_cluster_dns(self) -> None:
         """Create what is missing; what a user changed stays as the user wants it."""

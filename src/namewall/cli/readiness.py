@@ -19,6 +19,7 @@ class NotReady(Exception):
 
 def wait_ready(here: Instance, cluster: Cluster, deadline: float) -> None:
     """Returns when pods can be had; raises NotReady when a daemon ends or `deadline` (time.monotonic) passes."""
+    from namewall.kube import request
     from namewall.kube.config import KubeConfig
     from namewall.kube.errors import KubeError
     from namewall.kube.resources import ENDPOINTS, NODES
@@ -34,10 +35,10 @@ def wait_ready(here: Instance, cluster: Cluster, deadline: float) -> None:
             try:
                 with SyncClient(KubeConfig.load(here.kubeconfig)) as client:
                     waited_for = f"node `{cluster.node_name}` to be Ready"
-                    node = client.get(NODES, None, cluster.node_name)
+                    node = client.send(request.get(NODES, None, cluster.node_name))
                     if _ready(node):
                         waited_for = "the cluster DNS to be ready"
-                        endpoints = client.get(ENDPOINTS, "kube-system", "kube-dns")
+                        endpoints = client.send(request.get(ENDPOINTS, "kube-system", "kube-dns"))
                         if any(subset.get("addresses") for subset in endpoints.get("subsets") or ()):
                             return
             except KubeError:

@@ -125,5 +125,6 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
         services=facts.services,
         trusted_resolvers=facts.trusted_resolvers,
         known_names=facts.known_names,
+        prefixes=resolver.prefixes,
         min_ttl=facts.min_ttl,
     )

@@ -82,5 +82,8 @@ class NodeTables:
     services: Mapping[VipKey, tuple[ServiceBackend, ...]] = field(default_factory=dict)
     trusted_resolvers: frozenset[Address] = frozenset()
     known_names: frozenset[KnownName] = frozenset()
+    prefixes: frozenset[Network] = frozenset()
+    """Every prefix and except that a policy names (`policy.rules.policy_prefixes`): the CIDR classes. An excepted
+    prefix is no peer in any MapState, but what lies in it must not be found under the prefix around it."""
     min_ttl: int = 60
     """Seconds; a grant lives at least this long."""
