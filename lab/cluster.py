@@ -39,8 +39,8 @@ class Lab:
     """`root` is $NAMEWALL_ROOT; everything the lab writes lies below it."""
 
     root: Path
-    slot: int
-    families: tuple[int, ...] = BOTH
+    pods: tuple[Network, ...] = ()
+    services: tuple[Network, ...] = ()
 
     @property
     def instance(self) -> Instance:
@@ -65,19 +65,14 @@ class Lab:
             KUBERC="off",
         )
 
-    @property
-    def ranges(self) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
-        """(pods, Services) of this lab."""
-        return _ranges(self.slot, self.families)
-
     def namewall(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [NAMEWALL, *arguments], capture_output=True, text=True, check=False, env=self.environment
         )
 
     def up(self, *more: str) -> None:
-        """Raises CannotStart."""
-        pods, services = (",".join(map(str, networks)) for networks in self.ranges)
+        """Start it, or start again what died of it. Raises CannotStart."""
+        pods, services = (",".join(map(str, networks)) for networks in (self.pods, self.services))
         done = self.namewall(
             "up", "--detach", "--listen", "127.0.0.1:0", "--pod-cidr", pods, "--service-cidr", services, *more
         )
@@ -117,7 +112,7 @@ def lab(
     """
     slot = outside.slot if outside else netns.free_slot()
     families = families or (outside.families if outside else BOTH)
-    here = Lab(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TMP)), slot, families)
+    here = Lab(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_TMP)), *_ranges(slot, families))
     me = Process.of(os.getpid())
     (here.root / "lab.json").write_text(json.dumps({"pid": me.pid, "startTime": me.start_time}))
     try:
@@ -143,7 +138,7 @@ def sweep() -> list[Path]:
         with suppress(OSError, ValueError, KeyError):
             known = json.loads((root / "lab.json").read_text())
             if not Process(known["pid"], known["startTime"]).alive:
-                _remove(Lab(root, 0))
+                _remove(Lab(root))
                 swept.append(root)
     return swept
 

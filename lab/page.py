@@ -86,7 +86,8 @@ def timed_out(outcome: Outcome) -> str | None:
     text = outcome.output + outcome.errors
     said = re.search(r"curl: \(28\) .*", text)
     if not said:
-        return f"no `curl: (28)` in `{text.strip()[:200]}`"
+        words = " ".join(text.split())[:120]
+        return f"no `curl: (28)` in `{words}`"
     if outcome.code != 28:
         return f"exit code {outcome.code}, not 28"
     if "command terminated with exit code 28" not in text:

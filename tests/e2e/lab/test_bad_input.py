@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab import cluster, kubectl
 from lab.play import Reader
+
+from lab import cluster, kubectl
 
 pytestmark = pytest.mark.root
 
@@ -51,7 +52,10 @@ def test_up_with_its_port_taken_names_the_port_and_leaves_nothing() -> None:
     [
         (("--dns-upstream", "nonsense"), "`nonsense` is no resolver"),
         (("--pod-cidr", "10.0.0.0/33"), "--pod-cidr: `10.0.0.0/33` is no network"),
-        (("--pod-cidr", "127.0.0.0/16"), "--pod-cidr: 127.0.0.0/16 overlaps"),
+        (
+            ("--pod-cidr", "127.0.0.0/16", "--service-cidr", "10.99.0.0/24"),
+            "--pod-cidr: 127.0.0.0/16 overlaps",
+        ),
     ],
 )
 def test_up_refuses_options_that_cannot_be(options: tuple[str, ...], named: str) -> None:
