@@ -67,7 +67,10 @@ def network_policy(name: str) -> Object:
         "spec": {
             "podSelector": {"matchLabels": {"app": "backend"}},
             "ingress": [
-                {"from": [{"podSelector": {"matchLabels": {"app": "frontend"}}}], "ports": [{"protocol": "TCP", "port": 8080}]}
+                {
+                    "from": [{"podSelector": {"matchLabels": {"app": "frontend"}}}],
+                    "ports": [{"protocol": "TCP", "port": 8080}],
+                }
             ],
         },
     }

@@ -1,4 +1,4 @@
-"""Every kind through the verbs of issue 2, proof 2: apply twice with a change, edit, label, annotate, wait, diff, ..."""
+"""Every kind through the verbs of issue 2, proof 2: apply twice with a change, edit, label, wait, diff, delete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.compat import manifests
 from tests.compat.manifests import Object
 from tests.compat.server import Server, eventually, to_yaml

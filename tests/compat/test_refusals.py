@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from tests.compat import manifests
 from tests.compat.manifests import Object
 from tests.compat.server import Server, to_yaml
@@ -64,16 +63,20 @@ def test_wrong_types_are_told_in_the_decoders_words(server: Server) -> None:
     )
 
 
+def _object(version: str, kind: str) -> str:
+    return json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}})
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
         ("just words\n", "invalid object to validate"),
-        ('{"apiVersion": "cilium.io/v3", "kind": "CiliumNetworkPolicy", "metadata": {"name": "x"}}', "no matches for kind"),
-        ('{"apiVersion": "v1", "kind": "Wombat", "metadata": {"name": "x"}}', 'no matches for kind "Wombat" in version "v1"'),
+        (_object("cilium.io/v3", "CiliumNetworkPolicy"), "no matches for kind"),
+        (_object("v1", "Wombat"), 'no matches for kind "Wombat" in version "v1"'),
         ('{"apiVersion": "v1", "metadata": {"name": "x"}}', "kind"),
         ("a: [", "error"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_object_gets_kubectls_usual_message(server: Server, text: str, word: str) -> None:
     assert word in _refused(server, text)
 

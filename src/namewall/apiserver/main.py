@@ -95,12 +95,18 @@ async def _run(config: ServerConfig, app: App, writer: Writer, credentials: pki.
         await manager.stop()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn takes a WebSocket that was refused with a proper answer for a mistake of the application."""
+    return "without completing handshake" not in record.getMessage()
+
+
 def serve(config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT. Raises OSError where the address cannot be had."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     os.umask(0o077)
     os.makedirs(config.instance.state_dir, mode=0o700, exist_ok=True)
     credentials = pki.ensure(f"{config.instance.state_dir}/pki")

@@ -12,11 +12,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from namewall.apiserver.errors import ApiError, bad_request, method_not_allowed, not_found
 from namewall.apiserver.request import Query, Target
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SUBRESOURCES = ("exec", "log", "attach", "portforward", "proxy")
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+FIRST_BYTES_SECONDS = 0.2
+"""How long an answer waits for a log's first bytes, which may be an error, before its headers go out."""
 _STDIN, _STATUS, _RESIZE, _CLOSE = 0, 3, 4, 255
 
 _NOT_OFFERED = {
@@ -111,8 +113,7 @@ class PodStreams:
         iterator = aiter(lines)
         # The first piece decides between an answer and an error; one that never comes must not hold the headers.
         first = asyncio.ensure_future(_next(iterator))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(first), 0.2)
+        await asyncio.wait({first}, timeout=FIRST_BYTES_SECONDS)
         if first.done() and (error := first.exception()) is not None:
             if isinstance(error, logs.LogError):
                 raise bad_request(str(error))
@@ -148,7 +149,9 @@ class PodStreams:
         try:
             session = await runtime_exec.start(self._instance, uid, container, command, stdin=stdin, tty=tty)
         except runtime_exec.ExecError as error:
-            await _finish(socket, _failure(f"error executing command in container: {error}"))
+            await _finish(
+                socket, _failure(f"Internal error occurred: error executing command in container: {error}")
+            )
             return
         await _converse(socket, session)
 
@@ -197,40 +200,38 @@ async def _finish(socket: WebSocket, status: Object) -> None:
 async def _converse(socket: WebSocket, session: ExecSession) -> None:
     """Carries bytes both ways until the command ended and all it wrote is sent, or the client is gone."""
 
-    async def send_output() -> None:
+    async def send_until_end() -> int:
         async for channel, data in session.output():
             await socket.send_bytes(bytes([channel]) + data)
+        return await session.wait()
 
-    reader = asyncio.create_task(_read(socket, session))
-    writer = asyncio.create_task(send_output())
-    done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+    receiving = asyncio.create_task(_receive(socket, session))
+    sending = asyncio.create_task(send_until_end())
     try:
-        if writer not in done and not reader.cancelled() and reader.exception() is None and reader.result():
-            session.terminate()
-            return
-        await writer
-        code = await session.wait()
-        await _finish(socket, exit_status(code))
+        await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            # A client that went away meanwhile is no error of ours.
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError, OSError):
+                await _finish(socket, exit_status(sending.result()))
     finally:
-        for task in (reader, writer):
+        for task in (receiving, sending):
             task.cancel()
-        await asyncio.gather(reader, writer, return_exceptions=True)
+        await asyncio.gather(receiving, sending, return_exceptions=True)
         session.terminate()
 
 
-async def _read(socket: WebSocket, session: ExecSession) -> bool:
-    """Takes the client's frames; True when it went away."""
+async def _receive(socket: WebSocket, session: ExecSession) -> None:
+    """Takes the client's frames until it goes away."""
     while True:
-        message: Any = await socket.receive()
+        message = await socket.receive()
         if message["type"] == "websocket.disconnect":
-            return True
-        data = message.get("bytes") or (message.get("text") or "").encode()
+            return
+        data: bytes = message.get("bytes") or (message.get("text") or "").encode()
         if not data:
             continue
         channel, data = data[0], data[1:]
         if channel == _STDIN and data:
-            with contextlib.suppress(ConnectionError, BrokenPipeError):
-                await session.write(data)
+            await session.write(data)
         elif channel == _RESIZE:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 size = json.loads(data)
