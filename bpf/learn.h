@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Learning from an answer, before the packet goes on: the addresses of the question's name and its CNAME
+ * chain are granted to the endpoint that asked. */
+#pragma once
+
+#include "questions.h"
+
+__noinline int read_found(__u32 index)
+{
+	struct work *w = get_work();
+	__u32 offset, bytes;
+
+	HIDE(index);
+	if (!w || index >= MAX_LEARNED)
+		return 0;
+	offset = w->dns.found[index].offset;
+	bytes = w->dns.found[index].bytes;
+	if (bytes == 4) {
+		__be32 ipv4;
+		__u8 *octets = (__u8 *)&ipv4;
+
+		for (int i = 0; i < 4; i++)
+			octets[i] = byte_at(w, offset + i);
+		set_ipv4(&w->addresses[index], ipv4);
+		return 1;
+	}
+	if (bytes == 16) {
+		__u8 *octets = (__u8 *)&w->addresses[index];
+
+		for (int i = 0; i < 16; i++)
+			octets[i] = byte_at(w, offset + i);
+		return !is_ipv4(&w->addresses[index]); /* a v4-mapped AAAA opens nothing */
+	}
+	return 0;
+}
+
+/* The address found at `index` is granted, and told of: the list to tell grows in place of the found one. */
+__noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
+{
+	struct work *w = get_work();
+	struct address address;
+	__u32 at;
+
+	HIDE(index);
+	if (!w || index >= MAX_LEARNED || !read_found(index))
+		return 0;
+	address = w->addresses[index];
+	if (class & CLASS_GRANTS) {
+		int result = add_grant(address.high, address.low, w->slot, class & CLASS_NUMBER, deadline);
+
+		if (result == GRANT_NEVER)
+			return 0;
+		if (result == GRANT_FULL)
+			w->told.flags |= LEARNED_FULL;
+	} else if (never_granted(&address)) {
+		return 0;
+	}
+	at = w->told.address_count;
+	HIDE(at);
+	if (at >= MAX_LEARNED)
+		return 0;
+	w->addresses[at] = address;
+	w->told.address_count = at + 1;
+	return 0;
+}
+
+/* 0, or -1 where the answer cannot be read: then it taught nothing. */
+__noinline int learn(void)
+{
+	struct work *w = get_work();
+	__u32 class, ttl, deadline;
+
+	if (!w)
+		return -1;
+	if (read_answers())
+		return -1;
+	if (!w->dns.found_count)
+		return 0;
+	follow_chain();
+	keep_chain();
+	class = name_class();
+	w->judgement.name_class = class;
+	ttl = w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl;
+	deadline = w->now + ttl;
+	begin_name_event(w, EVENT_LEARNED);
+	w->told.ttl = ttl;
+	for (__u32 i = 0; i < MAX_LEARNED; i++) {
+		if (i >= w->dns.found_count)
+			break;
+		learn_one(i, class, deadline);
+	}
+	if (w->told.address_count)
+		end_name_event(w);
+	return 0;
+}

@@ -1,0 +1,134 @@
+"""The layouts of bpf/types.h in Python: what keys, values and events are as bytes.
+
+Every layout is a list of fields in order, little-endian, with explicit padding; a test compares names, offsets
+and sizes with the object's BTF. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+
+from namewall.model.net import Address, Network
+
+SCHEMA = 1
+MAX_ADDRESSES = 8
+MAX_BACKENDS = 16
+GRANT_SLOTS = 4
+GRANT_PAGES = 32
+PENDING_SETS = 512
+PENDING_SET_BYTES = 128
+
+ENFORCE_INGRESS, ENFORCE_EGRESS = 1, 2
+INSIDE = 1
+POLICY_DENY, POLICY_DNS, POLICY_DNS_ANY = 1, 2, 4
+PEER_CIDR, PEER_CIDR_INSIDE, PEER_NAME, PEER_NUMBER = 0x40000000, 0x80000000, 0xC0000000, 0x3FFFFFFF
+CLASS_GRANTS = 0x80000000
+POLICY_EXACT, POLICY_L4 = 96, 24
+POLICY_WHOLE = POLICY_EXACT - POLICY_L4
+MAINTAIN_GRANT, MAINTAIN_EXPIRE = 1, 2
+LEARNED_FULL = 1
+
+
+class GrantResult(IntEnum):
+    KNOWN = 0
+    NEW = 1
+    PROLONGED = 2
+    FULL = -1
+    NEVER = -2
+
+
+class EventType(IntEnum):
+    FLOW = 1
+    DROP = 2
+    LEARNED = 3
+    REFUSED = 4
+
+
+class Layout:
+    """`fields` is `name:format` separated by blanks; `pack` and `unpack` take and give them in that order."""
+
+    def __init__(self, name: str, fields: str) -> None:
+        self.name = name
+        pairs = [field.split(":") for field in fields.split()]
+        self.fields = {field: code for field, code in pairs}
+        self._struct = struct.Struct("<" + "".join(self.fields.values()))
+        self.size = self._struct.size
+        self.pack = self._struct.pack
+        self.unpack = self._struct.unpack
+        self.unpack_from = self._struct.unpack_from
+
+    def offset(self, field: str) -> int:
+        before = []
+        for name, code in self.fields.items():
+            if name == field:
+                break
+            before.append(code)
+        return struct.calcsize("<" + "".join(before))
+
+
+CONFIG = Layout(
+    "config", "schema:I generation:I min_ttl:I epoch:I secret:Q gateway4:16s gateway6:16s"
+)
+ENDPOINT = Layout(
+    "endpoint",
+    "id:I scope:I slot:I identity:I policy:I flags:I mac:6s gateway_mac:6s address_count:I addresses:128s",
+)
+PREFIX_KEY = Layout("prefix_key", "length:I address:16s")
+IPCACHE_ENTRY = Layout("ipcache_entry", "identity:I flags:I")
+NUMBER = struct.Struct("<I")
+POLICY_KEY = Layout("policy_key", "length:I policy:I peer:I direction:B protocol:B port:2s")
+POLICY_ENTRY = Layout("policy_entry", "flags:B l4_bits:B reserved:H rules:I")
+DNS_RULE_KEY = Layout("dns_rule_key", "rules:I name_class:I")
+SERVICE_KEY = Layout("service_key", "address:16s port:H protocol:B reserved:5s")
+BACKEND = Layout("backend", "identity:I cidr:I port:H reserved:H")
+SERVICE = Layout("service", f"count:I backends:{MAX_BACKENDS * BACKEND.size}s")
+CONNECTION_KEY = Layout(
+    "connection_key", "local:16s remote:16s local_port:H remote_port:H protocol:B reserved:3s"
+)
+CONNECTION = Layout(
+    "connection", "expires:I created:I generation:I name_class:I direction:B flags:B reserved:H"
+)
+GRANT_KEY = Layout("grant_key", "address:16s page:I reserved:I")
+GRANT_PAGE = Layout("grant_page", "slots:32s")
+MAINTAIN_REQUEST = Layout(
+    "maintain_request", "address:16s operation:I slot:I name_class:I deadline:I page:I reserved:I"
+)
+FLOW_EVENT = Layout(
+    "flow_event",
+    "time_ns:Q type:I endpoint:I local:16s remote:16s local_port:H remote_port:H protocol:B direction:B "
+    "tcp_flags:B icmp_type:B identity:I policy:I peer:I name_class:I l4_bits:B decided:B reason:H left_out:I "
+    "length:I reserved:I",
+)
+NAME_EVENT = Layout(
+    "name_event",
+    "time_ns:Q type:I endpoint:I scope:I name_class:I ttl:I flags:I server:16s server_port:H query_type:H "
+    "name_length:H address_count:H name:256s",
+)
+
+LAYOUTS = [value for value in list(globals().values()) if isinstance(value, Layout)]
+
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def pack_address(address: Address) -> bytes:
+    return _MAPPED + address.packed if isinstance(address, IPv4Address) else address.packed
+
+
+def unpack_address(raw: bytes) -> Address:
+    return IPv4Address(raw[12:]) if raw.startswith(_MAPPED) else IPv6Address(raw)
+
+
+def pack_prefix(prefix: Network) -> bytes:
+    length = prefix.prefixlen if isinstance(prefix, IPv6Network) else prefix.prefixlen + 96
+    return PREFIX_KEY.pack(length, pack_address(prefix.network_address))
+
+
+def pack_grants(slots: list[int]) -> bytes:
+    return struct.pack("<4Q", *slots)
+
+
+def unpack_grants(raw: bytes) -> tuple[int, ...]:
+    """Slots: class in the high 32 bits, deadline in the low."""
+    return struct.unpack("<4Q", raw)
