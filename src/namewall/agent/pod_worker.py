@@ -166,7 +166,8 @@ class PodWorker:
         finished = asyncio.gather(*(self._run_container(sandbox, spec) for spec in specs))
         leaving = asyncio.create_task(self._until_leaving())
         try:
-            await asyncio.wait({finished, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {finished, leaving}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not finished.done():
                 return
             await finished
@@ -397,7 +398,7 @@ class PodWorker:
     # --- waiting
 
     async def _until_leaving(self) -> None:
-        while not self._is_leaving:
+        while True:
             self._changed.clear()
             if self._is_leaving:
                 return

@@ -93,7 +93,8 @@ def config(
         },  # read-only by its own mount, which a remount would loosen
         "process": {
             "terminal": False,
-            "user": {"uid": 0, "gid": 0, "additionalGids": [0]},
+            # Without a umask of its own it would have that of whoever started it.
+            "user": {"uid": 0, "gid": 0, "additionalGids": [0], "umask": 0o022},
             "args": list(arguments),
             "env": [f"{name}={value}" for name, value in variables.items()],
             "cwd": container.get("workingDir") or "/",

@@ -80,7 +80,11 @@ class Monitor:
                     self.selector.register(self.inotify, selectors.EVENT_READ, self._on_logs)
                     self.log_pause, timeout = 0.0, None
             for key, _ in self.selector.select(timeout):
-                key.data()
+                try:
+                    key.data()
+                except OSError as error:
+                    # A pod removed under our hands, a full disk: the others still need us.
+                    print(f"namewall monitor: {error}", file=sys.stderr, flush=True)
         listener.close()
 
     # --- requests
@@ -181,16 +185,21 @@ class Monitor:
             (p for p in ("/usr/sbin/runc", "/usr/bin/runc", "/usr/local/sbin/runc") if os.path.exists(p)), ""
         )
         command = [path or "runc", "--root", places.runc_root(self.run_dir), *arguments]
-        return os.posix_spawnp(command[0], command, os.environ, file_actions=files, setsid=True)
+        # What we or Python ignore, a container must not.
+        signals = [signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ]
+        return os.posix_spawnp(
+            command[0], command, os.environ, file_actions=files, setsid=True, setsigdef=signals
+        )
 
     def _started(self, attempt: Attempt, status: int, replies: list[Reply]) -> None:
         """runc is done: the container runs, has ended already, or never began."""
         pid = _read_pid(attempt)
         if os.waitstatus_to_exitcode(status) != 0 or pid is None:
             reason = _last_error(attempt.runc_log)
-            # runc speaks on the container's stderr too.
-            os.truncate(attempt.log, 0)
             answer: dict[str, Any] = {"error": reason}
+            if os.path.exists(attempt.log):
+                # runc speaks on the container's stderr too.
+                os.truncate(attempt.log, 0)
         else:
             answer = {"pid": pid, "start_time": records.start_time(pid) or 0, "started_at": time.time()}
             records.write(attempt.started, answer)

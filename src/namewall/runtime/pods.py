@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -55,6 +56,8 @@ class PodRuntime:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.run_dir = instance.run_dir
+        self._counting = threading.Lock()
+        """Sandboxes are made in threads, several at a time."""
 
     # --- sandboxes
 
@@ -234,7 +237,8 @@ class PodRuntime:
         directory = places.pod(self.run_dir, uid)
         try:
             os.makedirs(directory, mode=0o700)
-            self._mount_layers()
+            with self._counting:
+                self._mount_layers()
             number = self._next_id()
             ifname = f"{self.instance.link_prefix}{number}"
             mac, gateway_mac = network.mac_addresses(uid, ifname)
@@ -261,6 +265,10 @@ class PodRuntime:
 
     def _next_id(self) -> int:
         """The number after the last one given that is free: none comes back soon."""
+        with self._counting:
+            return self._count()
+
+    def _count(self) -> int:
         path = f"{self.run_dir}/last-id.json"
         last = int((records.read(path) or {}).get("id", 0))
         for step in range(1, _LAST_ID + 1):

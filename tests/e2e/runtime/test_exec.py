@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.e2e.runtime.harness import SOURCES, Lab
 
 from namewall.runtime import exec as pod_exec
-from tests.e2e.runtime.harness import SOURCES, Lab
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 28", 28), ("kill -9 $$", 137)])
@@ -173,7 +173,9 @@ async def test_terminate_hangs_a_terminal_up(lab: Lab) -> None:
 
 async def test_the_container_is_what_it_is_for_its_own_process(lab: Lab) -> None:
     sandbox, _ = await lab.run("sleep", "1000", container={"env": [{"name": "COLOR", "value": "blue"}]})
-    code, out = await lab.shell(sandbox, "hostname; echo $COLOR; grep -c ^NoNewPrivs:.1 /proc/self/status; pwd")
+    code, out = await lab.shell(
+        sandbox, "hostname; echo $COLOR; grep -c ^NoNewPrivs:.1 /proc/self/status; pwd"
+    )
     assert (code, out) == (0, "web\nblue\n1\n/\n")
 
 

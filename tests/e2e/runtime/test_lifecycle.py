@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.e2e.runtime.harness import Lab
 
 from namewall.runtime import places, records
 from namewall.runtime.pods import RuntimeFailure, StartError, pod_processes
-from tests.e2e.runtime.harness import Lab
 
 
 async def test_a_command_runs_and_its_exit_code_is_recorded(lab: Lab) -> None:
@@ -63,17 +63,13 @@ async def test_stop_asks_first_and_kills_after_the_grace(lab: Lab) -> None:
     stubborn, _ = await lab.run("sleep", "1000")
     while lab.log(polite) != "ready\n":
         await asyncio.sleep(0.01)
-    await asyncio.gather(
-        lab.runtime.stop(polite.uid, grace=10), lab.runtime.stop(stubborn.uid, grace=0.3)
-    )
+    await asyncio.gather(lab.runtime.stop(polite.uid, grace=10), lab.runtime.stop(stubborn.uid, grace=0.3))
     assert (await lab.wait(polite)).exit_code == 3
     assert (await lab.wait(stubborn)).exit_code == 137
 
 
 async def test_containers_outlive_a_killed_monitor_and_the_next_one_knows_their_end(lab: Lab) -> None:
-    sandbox, _ = await lab.run(
-        "sh", "-c", "trap 'exit 5' TERM; while :; do echo alive; sleep 0.05; done"
-    )
+    sandbox, _ = await lab.run("sh", "-c", "trap 'exit 5' TERM; while :; do echo alive; sleep 0.05; done")
     before = lab.runtime.state(sandbox.uid, "main")
     assert before is not None
     lab.end_monitor(signal.SIGKILL)

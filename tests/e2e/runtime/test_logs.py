@@ -8,11 +8,11 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from tests.e2e.runtime.harness import Lab
 
 from namewall.runtime import log_index, logs
 from namewall.runtime.base import Sandbox
 from namewall.runtime.places import Attempt
-from tests.e2e.runtime.harness import Lab
 
 
 async def read(lab: Lab, sandbox: Sandbox, **options: object) -> str:
@@ -63,7 +63,7 @@ async def test_follow_ends_with_the_container(lab: Lab) -> None:
 async def test_previous(lab: Lab) -> None:
     sandbox, pod = await lab.run("sh", "-c", "echo attempt $HOSTNAME; sleep 0.05")
     with pytest.raises(logs.LogError, match='previous terminated container "main" in pod "web" not found'):
-        logs.read(lab.instance, sandbox.uid, "main", previous=True)
+        await read(lab, sandbox, previous=True)
     await lab.wait(sandbox)
     await lab.start(sandbox, pod)
     assert await read(lab, sandbox, previous=True) == "attempt web\n"
@@ -72,7 +72,7 @@ async def test_previous(lab: Lab) -> None:
 async def test_before_the_first_start(lab: Lab) -> None:
     sandbox, _ = await lab.sandbox(containers=[])
     with pytest.raises(logs.LogError, match='container "main" in pod "web" is waiting to start'):
-        logs.read(lab.instance, sandbox.uid, "main")
+        await read(lab, sandbox)
 
 
 async def test_a_log_is_bounded_and_keeps_whole_lines(lab: Lab) -> None:
