@@ -318,6 +318,7 @@ async def _runc_exec(
         stdout=stdio[1],
         stderr=stdio[2],
         start_new_session=True,
+        umask=0o022,  # which runc hands on here, whatever the bundle says
     )
     try:
         code = await runc.wait()

@@ -232,8 +232,10 @@ async def test_nothing_is_inherited_from_who_starts_it(lab: Lab) -> None:
         _, listed = await lab.shell(sandbox, "ls /proc/1/fd /proc/self/fd")
     finally:
         os.umask(before)
-    none = "0000000000000000"
-    assert out.split() == ["0022", *["SigBlk:", none, "SigIgn:", none] * 2]
+    mask, *signals = out.split()
+    assert mask == "0022"
+    # Signals 32 and 33 are glibc's own, which its posix_spawn leaves ignored.
+    assert [int(text, 16) & ~(3 << 31) for text in signals[1::2]] == [0, 0, 0, 0]
     assert listed.split() == ["/proc/1/fd:", "0", "1", "2", "/proc/self/fd:", "0", "1", "2", "3"], (
         "3 is ls's own"
     )
@@ -304,9 +306,8 @@ def test_every_name_in_the_filter_is_a_system_call() -> None:
     except OSError:
         pytest.skip("needs libseccomp.so.2, which runc brings")
     library.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
-    unknown = [
-        name for name in seccomp.allowed() if library.seccomp_syscall_resolve_name(name.encode()) == -1
-    ]
+    resolve = library.seccomp_syscall_resolve_name
+    unknown = {name for name in seccomp.allowed() if resolve(name.encode()) == -1}
     # Newer than this libseccomp, or spelt for 32-bit kernels only in the kernel's own tables.
     newer = {
         "cachestat",
@@ -317,7 +318,7 @@ def test_every_name_in_the_filter_is_a_system_call() -> None:
         "map_shadow_stack",
         "mseal",
     }
-    assert set(unknown) <= newer
+    assert unknown <= newer
 
 
 async def test_a_fork_bomb_and_a_full_tmp_stay_inside(lab: Lab) -> None:
@@ -326,7 +327,6 @@ async def test_a_fork_bomb_and_a_full_tmp_stay_inside(lab: Lab) -> None:
     assert code != 0
     assert "No space left on device" in said
     name = f"{lab.instance.name}/{sandbox.uid}/main-0/pids.max"
-    (limit,) = [path for path in Path("/sys/fs/cgroup").glob("*/" + name)] or Path("/sys/fs/cgroup").glob(
-        name
-    )
+    top = Path("/sys/fs/cgroup")
+    limit, *_ = [*top.glob(f"*/{name}"), *top.glob(name)]
     assert limit.read_text() == "4096\n"

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from tests.e2e.runtime.harness import SOURCES, Lab
 
-from namewall.runtime import network, places
+from namewall.runtime import host, network, places
 from namewall.runtime.base import Sandbox
 
 
@@ -61,13 +60,14 @@ async def test_the_pods_side(lab: Lab) -> None:
 
 
 async def test_between_pods_both_families(lab: Lab) -> None:
-    if Path("/proc/sys/net/ipv4/ip_forward").read_text() != "1\n":
-        pytest.skip("the host does not forward; `namewall up` would turn that on")
-    first, _ = await lab.run("sleep", "1000")
-    second, _ = await lab.run("sleep", "1000", name="second")
-    assert await ping(lab, first, second.addresses[0])
-    if Path("/proc/sys/net/ipv6/conf/all/forwarding").read_text() == "1\n":
+    host.prepare_host(lab.instance)
+    try:
+        first, _ = await lab.run("sleep", "1000")
+        second, _ = await lab.run("sleep", "1000", name="second")
+        assert await ping(lab, first, second.addresses[0])
         assert await ping(lab, first, second.addresses[1])
+    finally:
+        host.restore_host(lab.instance)
 
 
 async def test_the_gateway_answers(lab: Lab) -> None:
