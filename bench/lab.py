@@ -35,10 +35,10 @@ FURTHER_PODS = 10
 PROBER = """
 import select, socket, sys, time
 address, port, patience = sys.argv[1], int(sys.argv[2]), 0.25
+end = time.monotonic() + 20
 print("probing", flush=True)
 begun = []
-while True:
-    now = time.monotonic()
+while (now := time.monotonic()) < end:
     probe = socket.socket()
     probe.setblocking(False)
     probe.connect_ex((address, port))
@@ -115,7 +115,10 @@ def _enforced(lab: Lab, reader: Reader, world: World, runs: int = 9) -> Figure:
             time.sleep(0.3)
             own.append(_timed(lambda: _run(reader, "kubectl apply -f backend-egress-allow-fqdn.yaml")))
             returned = time.monotonic()
-            delays.append(max(0.0, float(prober.stdout.readline()) - returned))
+            refused = prober.stdout.readline()
+            if not refused:
+                raise RuntimeError("the policy was not enforced within 20 s")
+            delays.append(max(0.0, float(refused) - returned))
         _run(reader, f"kubectl delete cnp {PAGE.policy}")
         time.sleep(0.5)
     return Figure(

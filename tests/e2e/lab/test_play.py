@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab import cluster, netns, page
 from lab.cluster import Lab
 from lab.names import BOTH, page_world, random_world
 from lab.page import Step
 from lab.play import Reader, play
 from lab.scene import Scene, random_scene
+
+from lab import cluster, netns, page
 
 pytestmark = pytest.mark.root
 REPOSITORY = Path(page.__file__).resolve().parent.parent
@@ -27,8 +28,12 @@ def _differences(reader: Reader, steps: list[Step], lab: Lab) -> list[str]:
     return differences
 
 
-def test_make_lab_plays_the_page_and_leaves_nothing() -> None:
-    done = _lab()
+def test_make_lab_plays_the_page_leaves_nothing_and_disturbs_nobody() -> None:
+    with cluster.lab() as other:  # a Namewall that runs already
+        before = other.status()
+        done = _lab()
+        assert other.status()["processes"] == before["processes"]
+        assert other.status()["pods"] == before["pods"]
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     match = re.fullmatch(r"lab: (\d+) steps, (\d+) as the page says", last)
