@@ -170,8 +170,6 @@ def _located(
             for manifest in read((filename,), recursive):
                 try:
                     resource, namespace = locate(session, manifest)
-                    if not manifest.name:
-                        raise Failure("error: resource name may not be empty")
                 except Failure as failure:
                     problems.add(failure.message)
                     broken = True
@@ -209,13 +207,15 @@ class _Applier:
     ) -> Outcome:
         wanted = annotated(_placed(manifest.object, namespace))
         source = f'"{manifest.source}"'
+        where = _where(manifest, resource, namespace)
+        looking = f"error when retrieving current configuration of:\n{where}\nfrom server for: {source}"
+        if not manifest.name:
+            raise _Problem(f"error: {looking}: resource name may not be empty")
         try:
             live = self._client.send(requests.get(resource, namespace, manifest.name))
         except ApiError as error:
             if error.reason != "NotFound":
-                where = _where(manifest, resource, namespace)
-                doing = f"error when retrieving current configuration of:\n{where}\nfrom server for: {source}"
-                raise _Problem(error_text(error, doing)) from error
+                raise _Problem(error_text(error, looking)) from error
             if self._dry_run == "client":
                 return Outcome("created", wanted)
             try:
@@ -235,10 +235,10 @@ class _Applier:
             if original is None and attempt == 0 and self._dry_run != "client":
                 _warn_missing_annotation(resource, manifest.name)
             patch = three_way(original, wanted, live, strategic=strategic)
+            if self._dry_run == "client":
+                return Outcome("configured", live)  # kubectl does not look whether it would change
             if not patch:
                 return Outcome("unchanged", live)
-            if self._dry_run == "client":
-                return Outcome("configured", live)
             if "resourceVersion" in (manifest.object.get("metadata") or {}):
                 patch.setdefault("metadata", {})["resourceVersion"] = live["metadata"]["resourceVersion"]
             try:
@@ -257,6 +257,8 @@ class _Applier:
         self, manifest: Manifest, resource: Resource, namespace: str | None, *, force: bool
     ) -> Outcome:
         wanted = _placed(manifest.object, namespace)
+        if not manifest.name:
+            raise _Problem("error: metadata.name is required to apply an object server-side")
         try:
             applied = self._client.send(
                 requests.patch(

@@ -122,7 +122,7 @@ def delete_command(
     elif force and grace_period > 0:
         raise Failure("error: --force and --grace-period greater than 0 cannot be specified together")
     if every and selector:
-        raise Failure("error: setting 'all' parameter but found a non empty selector")
+        raise Failure("error: setting 'all' parameter but found a non empty selector. ")
     with Session.open(kubeconfig, context, namespace) as session:
         problems = Problems()
         bulk = every or bool(selector) or bool(field_selector)
@@ -148,7 +148,7 @@ def delete_command(
                 continue
             deleted += 1
             gone.append((one, uid))
-        if not deleted and not output and bulk:
+        if not deleted and not output and (bulk or not doomed):
             click.echo("No resources found", err=False)
         if wait and dry_run == "none" and not (force and grace_period == 0):
             _wait(session, gone, seconds, problems)
@@ -301,8 +301,6 @@ def _from_files(session: Session, filenames: tuple[str, ...], recursive: bool) -
     for manifest in read(filenames, recursive):
         resource, namespace = locate(session, manifest)
         found.append(Doomed(resource, namespace, manifest.name))
-    if not found:
-        raise Failure("error: no objects passed to delete")
     return found
 
 

@@ -82,32 +82,36 @@ def parse(source: str, text: bytes) -> Iterator[Manifest]:
         if document is None:
             continue
         if not isinstance(document, dict):
-            found = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
-            raise Failure(
-                f'error: unable to decode "{source}": json: cannot unmarshal {found} into Go value of type '
-                "unstructured.detector"
-            )
+            raise _invalid(source, "invalid object to validate")
         yield from _objects(source, document)
 
 
 def _objects(source: str, document: Object) -> Iterator[Manifest]:
-    if not document.get("kind"):
-        raise Failure(
-            f'error: error validating "{source}": error validating data: '
-            f"{'kind not set' if document.get('apiVersion') else '[apiVersion not set, kind not set]'}; "
-            "if you choose to ignore these errors, turn validation off with --validate=false"
-        )
-    if not document.get("apiVersion"):
-        raise Failure(
-            f'error: error validating "{source}": error validating data: apiVersion not set; '
-            "if you choose to ignore these errors, turn validation off with --validate=false"
-        )
+    missing = [f"{field} not set" for field in ("apiVersion", "kind") if not document.get(field)]
+    if missing:
+        raise _invalid(source, missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]")
+    metadata = document.get("metadata")
+    for field in ("name", "namespace"):
+        value = metadata.get(field) if isinstance(metadata, dict) else None
+        if value is not None and not isinstance(value, str):
+            found = "bool" if isinstance(value, bool) else "number" if isinstance(value, int) else "object"
+            raise Failure(
+                f'error: unable to decode "{source}": json: cannot unmarshal {found} into Go struct field '
+                f"ObjectMeta.metadata.{field} of type string"
+            )
     if str(document["kind"]).endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
             if isinstance(item, dict):
                 yield from _objects(source, item)
         return
     yield Manifest(source, document)
+
+
+def _invalid(source: str, why: str) -> Failure:
+    return Failure(
+        f'error: error validating "{source}": error validating data: {why}; if you choose to ignore these '
+        "errors, turn validation off with --validate=false"
+    )
 
 
 def _documents(source: str, text: bytes) -> Iterator[Any]:
@@ -117,15 +121,25 @@ def _documents(source: str, text: bytes) -> Iterator[Any]:
             return
         except ValueError:
             pass  # a YAML flow mapping begins with a brace too
-    try:
-        yield from yaml.load_all(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise Failure(
-            f"error: error parsing {source}: error converting YAML to JSON: yaml: {where}{problem}"
-        ) from error
+    # Divided first, as kubectl does: the documents before a broken one are good, and lines count from `---`.
+    for document in re.split(rb"^---[ \t\r]*\n", text, flags=re.MULTILINE):
+        try:
+            yield from yaml.load_all(document, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise Failure(
+                f"error: error parsing {source}: error converting YAML to JSON: yaml: {_yaml_problem(error)}"
+            ) from error
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """go-yaml's text; its line is the context's, else the problem's, and none where that is the first."""
+    problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+    marks = (getattr(error, "context_mark", None), getattr(error, "problem_mark", None))
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    own = isinstance(error, yaml.constructor.ConstructorError)
+    if (line and isinstance(error, yaml.scanner.ScannerError)) or own:
+        line += 1
+    return f"line {line}: {problem}" if line else problem
 
 
 def _json_stream(text: str) -> Iterator[Any]:

@@ -153,7 +153,8 @@ class Problems:
         if self._texts:
             sys.stdout.flush()
             for text in self._texts:
-                click.echo(text, err=True)
+                # kubectl says `error:` only before a single one.
+                click.echo(text.removeprefix("error: ") if len(self._texts) > 1 else text, err=True)
             raise click.exceptions.Exit(1)
 
 

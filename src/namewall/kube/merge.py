@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from namewall.kube.jsonpath import go_json
+
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _POD_LISTS = {
@@ -80,7 +82,7 @@ def annotated(obj: Mapping[str, Any]) -> dict[str, Any]:
     metadata = dict(obj.get("metadata") or {})
     notes = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != LAST_APPLIED}
     bare = {**obj, "metadata": {**metadata, "annotations": notes}}
-    line = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    line = go_json(bare) + "\n"
     return {**obj, "metadata": {**metadata, "annotations": {**notes, LAST_APPLIED: line}}}
 
 
