@@ -36,7 +36,8 @@ def listen(config: ServerConfig) -> socket.socket:
     if config.port == 0 and (before := kubeconfig.port(config.instance.kubeconfig)):
         ports.insert(0, before)
     for port in ports:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio turns Nagle off only for sockets that say they are TCP; with it on, an answer waits 40 ms for an ACK.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((config.host, port))

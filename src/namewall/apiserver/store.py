@@ -25,7 +25,7 @@ from namewall.apiserver.values import Object, dig, dumps
 
 LOG_CHANGES = 2048
 """Changes kept for watches, and their bytes: a kubectl that was away for a while goes on without a new list."""
-LOG_BYTES = 4 * 1024 * 1024
+LOG_BYTES = 2 * 1024 * 1024
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 0), value INTEGER NOT NULL);
@@ -58,6 +58,10 @@ class Change:
     key: Key
     new: bytes
     old: bytes | None
+
+    @property
+    def size(self) -> int:
+        return len(self.new) + len(self.old or b"")
 
     def object(self) -> Object:
         result: Object = json.loads(self.new)
@@ -164,6 +168,15 @@ class Store:
         )
         return [Key(*row) for row in rows]
 
+    def own_or_free(self, resource: str, namespace: str, owner: str) -> list[Object]:
+        """What the uid `owner` owns of a resource in a namespace, and what nobody owns there."""
+        rows = self._db.execute(
+            "SELECT data FROM objects LEFT JOIN owners USING (uid) "
+            "WHERE resource = ? AND namespace = ? AND (owner = ? OR owner IS NULL) ORDER BY name",
+            (resource, namespace, owner),
+        )
+        return [json.loads(row[0]) for row in rows]
+
     def owners(self) -> list[str]:
         """Every uid that some object names as its owner."""
         return [row[0] for row in self._db.execute("SELECT DISTINCT owner FROM owners")]
@@ -237,10 +250,10 @@ class Store:
     def _changed(self, change: Change) -> None:
         self._version = change.version
         self._log.append(change)
-        self._log_bytes += len(change.new)
+        self._log_bytes += change.size
         while len(self._log) > LOG_CHANGES or self._log_bytes > LOG_BYTES:
             gone = self._log.popleft()
-            self._log_bytes -= len(gone.new)
+            self._log_bytes -= gone.size
             self._oldest = gone.version
         for waiter in self._waiters:
             if not waiter.done():

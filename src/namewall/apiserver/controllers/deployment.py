@@ -200,7 +200,7 @@ class DeploymentController:
         selector = selectors.from_object(dig(deployment, "spec", "selector"))
         uid = deployment["metadata"]["uid"]
         found = []
-        for replica_set in self._writer.store.objects(SETS, deployment["metadata"]["namespace"]):
+        for replica_set in self._writer.store.own_or_free(SETS, deployment["metadata"]["namespace"], uid):
             controller = controller_of(replica_set)
             if controller is not None and controller.get("uid") == uid:
                 found.append(replica_set)

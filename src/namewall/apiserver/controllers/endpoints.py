@@ -149,10 +149,12 @@ class EndpointsController:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self._selectors: dict[Key, Object] = {}
 
     def interested(self, change: Change) -> Iterable[Key]:
         resource, namespace = change.key.resource, change.key.namespace
         if resource == "services":
+            self._note_selector(change.key, None if change.type == "DELETED" else change.object())
             return [change.key]
         if resource == "pods":
             return self._selecting(change)
@@ -167,15 +169,25 @@ class EndpointsController:
         """The Services that select a pod, as it is or as it was."""
         states = [change.object(), *([json.loads(change.old)] if change.old else [])]
         labels = [dig(state, "metadata", "labels", default={}) for state in states]
-        keys = []
-        for service in self._writer.store.objects("services", change.key.namespace):
-            wanted = dig(service, "spec", "selector", default={})
-            if wanted and any(wanted.items() <= found.items() for found in labels):
-                keys.append(key_of("services", service))
-        return keys
+        return [
+            key
+            for key, wanted in self._selectors.items()
+            if key.namespace == change.key.namespace
+            and any(wanted.items() <= found.items() for found in labels)
+        ]
+
+    def _note_selector(self, key: Key, service: Object | None) -> None:
+        """Keeps the selectors at hand: every change of every pod is compared with them."""
+        selector = dig(service, "spec", "selector", default={})
+        if selector:
+            self._selectors[key] = selector
+        else:
+            self._selectors.pop(key, None)
 
     def initial(self) -> Iterable[Key]:
-        return keys_of(self._writer.store, "services")
+        for service in self._writer.store.objects("services"):
+            self._note_selector(key_of("services", service), service)
+        return list(keys_of(self._writer.store, "services"))
 
     def reconcile(self, key: Key) -> float | None:
         service = self._writer.store.get(key)

@@ -90,17 +90,17 @@ class ReplicaSetController:
         pod = change.object()
         if owner := owner_key(pod, "ReplicaSet", RESOURCE):
             return [owner]
-        if controller_of(pod) is None and change.type == "ADDED":
-            return [
-                key_of(RESOURCE, found)
-                for found in self._writer.store.objects(RESOURCE, change.key.namespace)
-            ]
-        return ()
+        return [change.key] if controller_of(pod) is None and change.type == "ADDED" else ()
 
     def initial(self) -> Iterable[Key]:
         return keys_of(self._writer.store, RESOURCE)
 
     def reconcile(self, key: Key) -> float | None:
+        """A ReplicaSet, or a pod that nobody controls and that some set may adopt."""
+        if key.resource == "pods":
+            for found in self._writer.store.objects(RESOURCE, key.namespace):
+                self.reconcile(key_of(RESOURCE, found))
+            return None
         replica_set = self._writer.store.get(key)
         if replica_set is None or is_deleted(replica_set):
             return None
@@ -123,13 +123,14 @@ class ReplicaSetController:
             return []
         uid, namespace = replica_set["metadata"]["uid"], replica_set["metadata"]["namespace"]
         pods = []
-        for pod in self._writer.store.objects("pods", namespace):
+        for pod in self._writer.store.own_or_free("pods", namespace, uid):
             controller = controller_of(pod)
             matches = selector.matches(dig(pod, "metadata", "labels", default={}))
             if controller is not None and controller.get("uid") == uid:
-                pods.append(pod if matches else self._release(pod, uid))
-                if not matches:
-                    pods.pop()
+                if matches:
+                    pods.append(pod)
+                else:
+                    self._release(pod, uid)
             elif controller is None and matches and is_active(pod):
                 pods.append(self._adopt(pod, replica_set))
         return pods
@@ -139,14 +140,14 @@ class ReplicaSetController:
         adopted["metadata"].setdefault("ownerReferences", []).append(owner_reference(replica_set))
         return self._writer.write(BY_KEY["pods"], pod, adopted, MANAGER)
 
-    def _release(self, pod: Object, uid: str) -> Object:
+    def _release(self, pod: Object, uid: str) -> None:
         """A pod whose labels no longer match is let go."""
         released = deep_copy(pod)
         kept = [entry for entry in released["metadata"]["ownerReferences"] if entry.get("uid") != uid]
         released["metadata"]["ownerReferences"] = kept
         if not kept:
             del released["metadata"]["ownerReferences"]
-        return self._writer.write(BY_KEY["pods"], pod, released, MANAGER)
+        self._writer.write(BY_KEY["pods"], pod, released, MANAGER)
 
     def _create(self, replica_set: Object, pods: list[Object], number: int) -> str:
         """Creates pods and appends them; the message of what prevented it, if anything did."""
