@@ -24,7 +24,7 @@ def next_addresses(
 ) -> tuple[tuple[Address, ...], tuple[int, ...]]:
     """One address of each range and the offsets they are at; `last` are the offsets given before. Pure."""
     addresses, offsets = [], []
-    for network, before in zip(ranges, [*last, *[0] * len(ranges)], strict=False):
+    for network, before in zip(ranges, [*last, *[FIRST_OFFSET - 1] * len(ranges)], strict=False):
         count = network.num_addresses - FIRST_OFFSET - 1  # the last one is IPv4's broadcast
         for step in range(count):
             offset = FIRST_OFFSET + (before + 1 - FIRST_OFFSET + step) % count
