@@ -51,8 +51,10 @@ class Layout:
 
     def __init__(self, name: str, fields: str) -> None:
         self.name = name
-        pairs = [field.split(":") for field in fields.split()]
-        self.fields = {field: code for field, code in pairs}
+        self.fields: dict[str, str] = {}
+        for field in fields.split():
+            label, _, code = field.partition(":")
+            self.fields[label] = code
         self._struct = struct.Struct("<" + "".join(self.fields.values()))
         self.size = self._struct.size
         self.pack = self._struct.pack
@@ -68,9 +70,7 @@ class Layout:
         return struct.calcsize("<" + "".join(before))
 
 
-CONFIG = Layout(
-    "config", "schema:I generation:I min_ttl:I epoch:I secret:Q gateway4:16s gateway6:16s"
-)
+CONFIG = Layout("config", "schema:I generation:I min_ttl:I epoch:I secret:Q gateway4:16s gateway6:16s")
 ENDPOINT = Layout(
     "endpoint",
     "id:I scope:I slot:I identity:I policy:I flags:I mac:6s gateway_mac:6s address_count:I addresses:128s",

@@ -162,7 +162,6 @@ _SAMPLE = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 _said: list[str] = []
 
 
-@_PRINT
 def _listen(level: int, form: bytes, arguments: int) -> int:
     """libbpf's warnings, kept for the error message instead of written to stderr."""
     if level == 0:
@@ -171,6 +170,9 @@ def _listen(level: int, form: bytes, arguments: int) -> int:
         _said.append(buffer.value.decode(errors="replace").rstrip())
         del _said[:-20]
     return 0
+
+
+_LISTENER = _PRINT(_listen)
 
 
 @cache
@@ -208,7 +210,7 @@ def library() -> ctypes.CDLL:
         function = getattr(lib, name)
         function.restype, function.argtypes = c_int, arguments
     lib.libbpf_set_print.restype = c_void_p
-    lib.libbpf_set_print(_listen)
+    lib.libbpf_set_print(_LISTENER)
     return lib
 
 
@@ -430,24 +432,29 @@ def detach_clsact(ifindex: int, attach_point: int) -> None:
         _check(result, f"detaching from interface {ifindex}")
 
 
-def run_program(program: int, context: bytes) -> bytes:
-    """Runs a `syscall` program once; its context as it left it."""
-    buffer = ctypes.create_string_buffer(context, len(context))
-    options = _RunOptions(size=ctypes.sizeof(_RunOptions))
-    options.ctx_in, options.ctx_size_in = ctypes.addressof(buffer), len(context)
-    _check(library().bpf_prog_test_run_opts(program, ctypes.byref(options)), "running a BPF program")
-    return buffer.raw
+def run_on_bytes(program: int, data: bytes) -> int:
+    """Runs a program of tc once on bytes that stand for a packet; what it returns."""
+    action, _, _ = run_on_packet(program, data, b"", 1)
+    return action
 
 
-def test_run(program: int, packet: bytes, context: bytes, repeat: int = 1) -> tuple[int, bytes, int]:
+def lookup_per_cpu(fd: int, key: bytes) -> int:
+    """The sum over all CPUs of a counter of 64 bits."""
+    cpus = _check(library().libbpf_num_possible_cpus(), "counting CPUs")
+    raw = lookup(fd, key, 8 * cpus) or b""
+    return sum(int.from_bytes(raw[i : i + 8], "little") for i in range(0, len(raw), 8))
+
+
+def run_on_packet(program: int, packet: bytes, context: bytes, repeat: int) -> tuple[int, bytes, int]:
     """BPF_PROG_TEST_RUN on a packet: the action, the packet after it, nanoseconds a run."""
     data = ctypes.create_string_buffer(packet, len(packet))
     out = ctypes.create_string_buffer(len(packet) + 1024)
-    buffer = ctypes.create_string_buffer(context, len(context))
+    buffer = ctypes.create_string_buffer(context, max(1, len(context)))
     options = _RunOptions(size=ctypes.sizeof(_RunOptions))
     options.data_in, options.data_size_in = ctypes.addressof(data), len(packet)
     options.data_out, options.data_size_out = ctypes.addressof(out), len(out)
-    options.ctx_in, options.ctx_size_in = ctypes.addressof(buffer), len(context)
+    if context:
+        options.ctx_in, options.ctx_size_in = ctypes.addressof(buffer), len(context)
     options.repeat = repeat
     _check(library().bpf_prog_test_run_opts(program, ctypes.byref(options)), "BPF_PROG_TEST_RUN")
     action = ctypes.c_int32(options.retval).value

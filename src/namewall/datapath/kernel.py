@@ -1,0 +1,418 @@
+"""The real datapath: NodeTables into pinned BPF maps, in an order that is safe at every step.
+
+An edited policy gets a new number with rows of its own; an endpoint changes over to it by one write, so no
+packet ever meets a half-written policy, and a crash leaves the old one whole. Around that write the order is:
+facts and rows that only add come first, what nothing refers to any more goes last, and the generation, which
+has every connection judged again, is raised after the change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from namewall.datapath import layout, libbpf, objects, rows
+from namewall.datapath.attach import Attachments
+from namewall.datapath.base import Connection, Grant, Options
+from namewall.datapath.events import EventReader
+from namewall.datapath.maps import PerEndpoint, Table, memory
+from namewall.datapath.names import Names
+from namewall.datapath.numbers import read_numbers, write_numbers
+from namewall.datapath.slots import Slots
+from namewall.datapath.support import check_support
+from namewall.model.errors import Cannot
+from namewall.model.flow import DropReason, Event
+from namewall.model.instance import Instance
+from namewall.model.net import Network
+from namewall.policy.map_state import ALLOW_ALL, MapState
+from namewall.state.tables import EndpointRow, NodeTables
+
+__all__ = ["KernelDatapath", "Options", "check_support"]
+
+log = logging.getLogger("namewall.datapath")
+
+GATEWAY4, GATEWAY6 = IPv4Address("169.254.1.1"), IPv6Address("fe80::1")
+"""What every workload's default route points at (design.md section 5, Addresses)."""
+SWEEP_EVERY = 10.0
+"""Seconds: sweeping reads all grants."""
+TABLES = ("endpoints", "ipcache", "cidrs", "policies", "dns_rules", "services", "trusted")
+
+
+class KernelDatapath:
+    """See `base.Datapath`. One process at a time may have it loaded."""
+
+    def __init__(self, instance: Instance, options: Options | None = None) -> None:
+        self._instance = instance
+        self._options = options or Options()
+        self._pins = instance.pin_dir
+        self._numbers_file = f"{instance.run_dir}/numbers.json"
+        self._attachments = Attachments(f"{self._pins}/links")
+        self._objects: objects.Objects | None = None
+
+    # Life: load, close, unload.
+
+    def load(self) -> None:
+        """Raises Cannot where this machine cannot."""
+        problems = check_support()
+        if problems:
+            raise Cannot("\n".join(problems))
+        self._mount()
+        self._numbers = numbers = read_numbers(self._numbers_file)
+        digest = objects.digest()
+        adopted = objects.usable(self._pins, numbers)
+        if not adopted:
+            numbers.begin()
+        replaced = numbers.program != digest
+        if replaced:
+            write_numbers(self._numbers_file, numbers)
+            try:
+                objects.make(self._pins, numbers, self._options)
+            except OSError as error:
+                raise Cannot(f"{error}; `namewall up` needs kernel 6.1 or later") from error
+            numbers.program = digest
+            write_numbers(self._numbers_file, numbers)
+        self._objects = opened = objects.open_pins(self._pins, numbers.epoch, replaced)
+        maps = opened.maps
+        self._config = objects.Config.read(maps["config"], numbers.epoch, (GATEWAY4, GATEWAY6))
+        self._tables = {name: Table(maps[name]) for name in TABLES}
+        self._connections = PerEndpoint(maps["connections"])
+        self._slots = Slots(self._options, self._connections, maps["grants"], maps["questions"])
+        self._slots.adopt(self._tables["endpoints"].rows)
+        self._names = Names(numbers, maps["automaton"], opened.programs["maintain"])
+        self._events = EventReader(maps["events"])
+        self._desired = NodeTables()
+        self._policies: dict[int, tuple[int, MapState]] = {}
+        self._attached: set[int] = set()
+        self._dns_ports = self._read_dns_ports()
+        self._next_sweep = 0.0
+        if adopted and replaced:
+            for ifindex in self._attachments.attached() & set(self._realized_endpoints()):
+                self._attachments.attach(ifindex, opened.programs)
+
+    def _mount(self) -> None:
+        where = self._instance.bpffs
+        if not os.path.ismount(where):
+            os.makedirs(where, exist_ok=True)
+            try:
+                libbpf.mount_bpffs(where)
+            except OSError as error:
+                raise Cannot(f"{error}; it needs root outside of a user namespace") from error
+            with open(self._mounted_file(), "w", encoding="utf-8"):
+                pass  # `unload` takes away only what was mounted here
+        os.makedirs(f"{self._pins}/links", exist_ok=True)
+
+    def _mounted_file(self) -> str:
+        os.makedirs(self._instance.run_dir, exist_ok=True)
+        return f"{self._instance.run_dir}/bpffs-mounted"
+
+    def close(self) -> None:
+        if self._objects is not None:
+            self._events.close()
+            self._objects.close()
+            self._objects = None
+
+    def unload(self) -> None:
+        """Works without `load`, and where nothing is."""
+        self.close()
+        if os.path.isdir(self._pins):
+            self._attachments.detach_all()
+            objects.remove_tree(self._pins)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._numbers_file)
+        with contextlib.suppress(FileNotFoundError):
+            mounted = f"{self._instance.run_dir}/bpffs-mounted"
+            os.unlink(mounted)
+            libbpf.unmount(self._instance.bpffs)
+
+    # Apply.
+
+    def apply(self, tables: NodeTables) -> None:
+        """See `base.Datapath.apply`. Raises ValueError where names or addresses do not fit, before any change."""
+        opened = self._loaded()
+        changed_names = self._names.prepare(*rows.name_forms(tables))
+        new_prefixes = rows.prefixes_of(tables)
+        old_prefixes = self._known_prefixes()
+        for prefix in new_prefixes:
+            self._numbers.of_prefix(prefix)
+        selectors = rows.classes_by_selector(self._numbers)
+        policies, numbers_of = self._number_policies(tables, selectors)
+        values = self._endpoint_values(tables, numbers_of)
+        dns_rules = self._dns_rules(selectors)
+        ipcache = rows.ipcache_rows(tables.ipcache)
+        services = rows.service_rows(
+            tables.services, tables.ipcache, {p: self._numbers.prefixes[p] for p in new_prefixes}
+        )
+        cidrs = {
+            layout.pack_prefix(prefix): layout.NUMBER.pack(self._numbers.prefixes[prefix])
+            for prefix in new_prefixes
+        }
+        trusted = {
+            layout.pack_address(address): layout.NUMBER.pack(1) for address in tables.trusted_resolvers
+        }
+        if self._numbers.changed:
+            write_numbers(self._numbers_file, self._numbers)
+
+        table = self._tables
+        changed = table["ipcache"].put(ipcache)
+        # Prefixes that are new to the old policies count there as what lies around them did.
+        changed |= table["policies"].put(
+            rows.inherit(table["policies"].rows, self._heirs(new_prefixes, old_prefixes))
+        )
+        changed |= table["cidrs"].put(cidrs)
+        table["dns_rules"].put(dns_rules)
+        # And prefixes that go count in the new policies as what lies around them does.
+        leaving = rows.inherit(policies, self._heirs(old_prefixes, new_prefixes))
+        changed |= table["policies"].put({**policies, **leaving})
+        self._write_dns_ports(self._dns_ports | rows.dns_ports_of(tables.policies.values()))
+        table["trusted"].put(trusted)
+        table["trusted"].prune(trusted)
+        changed |= self._names.swap() if changed_names else False
+        changed |= table["services"].put(services)
+        failed = self._put_endpoints(tables, values)
+        self._names.grant(tables.known_names, self._slots.of_scopes())
+        changed |= table["endpoints"].put(values)
+        failed += self._attach(tables.endpoints.values(), opened)
+        if self._config.min_ttl != tables.min_ttl:
+            self._config.min_ttl = tables.min_ttl
+            self._config.write()
+        if changed:
+            self._config.bump()
+
+        self._remove_endpoints(values)
+        removed = table["services"].prune(services)
+        removed |= table["ipcache"].prune(ipcache)
+        removed |= table["cidrs"].prune(cidrs)
+        removed |= table["policies"].prune(policies)
+        self._forget_rules()
+        table["dns_rules"].prune(self._dns_rules(selectors))
+        self._write_dns_ports(rows.dns_ports_of(tables.policies.values()))
+        if removed:
+            self._config.bump()
+        self._forget_prefixes(new_prefixes)
+        self._policies = {key: (number, tables.policies[key]) for key, number in numbers_of.items()}
+        self._desired = tables
+        objects.remove_other_epochs(self._pins, self._numbers.epoch)
+        if failed:
+            raise OSError("; ".join(failed))
+
+    def _loaded(self) -> objects.Objects:
+        if self._objects is None:
+            raise RuntimeError("the datapath is not loaded")
+        return self._objects
+
+    def _known_prefixes(self) -> set[Network]:
+        held = self._tables["cidrs"].rows
+        return {prefix for prefix in self._numbers.prefixes if layout.pack_prefix(prefix) in held}
+
+    def _heirs(self, wanted: Iterable[Network], known: set[Network]) -> dict[int, int]:
+        """Classes that are not in `known` → the class of what lies around them there."""
+        found = {}
+        for prefix in wanted:
+            if prefix not in known:
+                outer = rows.around(prefix, known)
+                if outer is not None:
+                    found[self._numbers.of_prefix(prefix)] = self._numbers.of_prefix(outer)
+        return found
+
+    def _forget_prefixes(self, used: set[Network]) -> None:
+        """Nothing pinned refers to a CIDR class but rows, so that unused ones may go (not their numbers)."""
+        self._numbers.prefixes = {p: n for p, n in self._numbers.prefixes.items() if p in used}
+
+    def _forget_rules(self) -> None:
+        in_use = {layout.POLICY_ENTRY.unpack(value)[3] for value in self._tables["policies"].rows.values()}
+        self._numbers.forget_rules(forms for forms, number in self._numbers.rules.items() if number in in_use)
+
+    def _number_policies(
+        self, tables: NodeTables, selectors: rows.Selectors
+    ) -> tuple[rows.Rows, dict[int, int]]:
+        """All rows, and the kernel's number of each policy: its old one where nothing but new names changed."""
+        realized: dict[int, rows.Rows] = {}
+        for key, value in self._tables["policies"].rows.items():
+            realized.setdefault(rows.read_policy_key(key)[0], {})[key] = value
+        running = self._running_policies(tables)
+        taken: set[int] = set()
+        all_rows: rows.Rows = {}
+        numbers_of: dict[int, int] = {}
+        for name, state in tables.policies.items():
+            number = running.get(name)
+            built = None
+            if number is not None and number not in taken:
+                built = rows.policy_rows(state, number, self._numbers, selectors)
+                if not self._same(realized.get(number, {}), built):
+                    built = None
+            if number is None or built is None:
+                number = self._numbers.new_policy()
+                built = rows.policy_rows(state, number, self._numbers, selectors)
+            taken.add(number)
+            all_rows.update(built)
+            numbers_of[name] = number
+        return all_rows, numbers_of
+
+    def _running_policies(self, tables: NodeTables) -> dict[int, int]:
+        """The kernel's number under which each policy was written last, after a restart what endpoints say."""
+        found = {name: number for name, (number, _) in self._policies.items()}
+        held = {endpoint[0]: endpoint[4] for endpoint in self._realized_endpoints().values()}
+        for row in tables.endpoints.values():
+            if row.policy not in found and row.id in held:
+                found[row.policy] = held[row.id]
+        return found
+
+    def _same(self, held: rows.Rows, wanted: rows.Rows) -> bool:
+        """Equal, but for rows of name classes that no name is in yet, or none any more."""
+        if held == wanted:
+            return True
+        for key in held.keys() | wanted.keys():
+            if held.get(key) != wanted.get(key):
+                _, peer = rows.read_policy_key(key)
+                if peer & layout.PEER_NAME != layout.PEER_NAME or (key in held and key in wanted):
+                    return False
+                if not self._names.is_unused(peer & layout.PEER_NUMBER):
+                    return False
+        return True
+
+    def _dns_rules(self, selectors: rows.Selectors) -> rows.Rows:
+        """For all sets known: those of the policies to be, and those that go with the rows that go."""
+        return rows.dns_rule_rows(self._numbers, list(self._numbers.rules), selectors)
+
+    def _endpoint_values(self, tables: NodeTables, numbers_of: Mapping[int, int]) -> rows.Rows:
+        values: rows.Rows = {}
+        for row in tables.endpoints.values():
+            state = tables.policies.get(row.policy, ALLOW_ALL)
+            if row.policy not in tables.policies:
+                raise ValueError(f"endpoint {row.id} names policy {row.policy}, which is not there")
+            slot = self._slots.of(row)
+            values[row.ifindex.to_bytes(4, "little")] = rows.endpoint_value(
+                row, slot, numbers_of[row.policy], state
+            )
+        return values
+
+    def _put_endpoints(self, tables: NodeTables, values: rows.Rows) -> list[str]:
+        """Maps of their own for endpoints that are new; those that cannot have them are left out."""
+        failed = []
+        for row in tables.endpoints.values():
+            try:
+                self._slots.make(row)
+            except OSError as error:
+                failed.append(f"endpoint {row.id} ({row.ifname}): {error}")
+                values.pop(row.ifindex.to_bytes(4, "little"), None)
+        return failed
+
+    def _attach(self, endpoints: Iterable[EndpointRow], opened: objects.Objects) -> list[str]:
+        failed = []
+        for row in endpoints:
+            if row.ifindex in self._attached:
+                continue
+            try:
+                self._attachments.attach(row.ifindex, opened.programs)
+                self._attached.add(row.ifindex)
+            except OSError as error:
+                failed.append(f"endpoint {row.id} ({row.ifname}): {error}")
+        return failed
+
+    def _remove_endpoints(self, values: rows.Rows) -> None:
+        """The row first: from then on nothing passes; then the programs."""
+        gone = [key for key in self._tables["endpoints"].rows if key not in values]
+        self._tables["endpoints"].remove(gone)
+        for ifindex in self._attachments.attached():
+            if ifindex.to_bytes(4, "little") not in values:
+                self._attachments.detach(ifindex)
+                self._attached.discard(ifindex)
+        self._slots.keep(int.from_bytes(key, "little") for key in values)
+
+    def _realized_endpoints(self) -> dict[int, tuple[int, ...]]:
+        """Interface index → the fields of its row."""
+        return {
+            int.from_bytes(key, "little"): layout.ENDPOINT.unpack(value)
+            for key, value in self._tables["endpoints"].rows.items()
+        }
+
+    def _read_dns_ports(self) -> set[int]:
+        fd = self._loaded().maps["dns_ports"]
+        ports = set()
+        for index in range(1024):
+            raw = libbpf.lookup(fd, index.to_bytes(4, "little"), 8)
+            bits = int.from_bytes(raw or b"", "little")
+            ports |= {index * 64 + bit for bit in range(64) if bits >> bit & 1} if bits else set()
+        return ports
+
+    def _write_dns_ports(self, wanted: set[int]) -> None:
+        fd = self._loaded().maps["dns_ports"]
+        for index in {port >> 6 for port in wanted ^ self._dns_ports}:
+            bits = sum(1 << (port & 63) for port in wanted if port >> 6 == index)
+            libbpf.update(fd, index.to_bytes(4, "little"), bits.to_bytes(8, "little"))
+        self._dns_ports = set(wanted)
+
+    # Reading.
+
+    def events_fd(self) -> int:
+        return self._events.fileno()
+
+    def read_events(self) -> Sequence[Event]:
+        return self._events.read()
+
+    def grants(self) -> list[Grant]:
+        found = []
+        by_number = {number: selectors for selectors, number in self._numbers.classes.items()}
+        for scope, slot in self._slots.of_scopes().items():
+            for key, value in self._slots.grants.dump(slot):
+                address = layout.unpack_address(layout.GRANT_KEY.unpack(key)[0])
+                for held in layout.unpack_grants(layout.GRANT_PAGE.unpack(value)[0]):
+                    if held:
+                        selectors = by_number.get(held >> 32, frozenset())
+                        found.append(Grant(scope, address, selectors, held & 0xFFFFFFFF))
+        return found
+
+    def connections(self) -> list[Connection]:
+        found = []
+        for fields in self._realized_endpoints().values():
+            for raw_key, raw in self._connections.dump(fields[2]):
+                local, remote, local_port, remote_port, protocol, _ = layout.CONNECTION_KEY.unpack(raw_key)
+                expires, created, _, _, direction, _, _ = layout.CONNECTION.unpack(raw)
+                ends = layout.unpack_address(local), layout.unpack_address(remote)
+                found.append(
+                    Connection(
+                        fields[0], direction, protocol, *ends, local_port, remote_port, created, expires
+                    )
+                )
+        return found
+
+    def drops(self) -> dict[DropReason, int]:
+        """Packets dropped since the maps were made."""
+        fd = self._loaded().maps["counters"]
+        found = {}
+        for reason in DropReason:
+            total = libbpf.lookup_per_cpu(fd, int(reason).to_bytes(4, "little"))
+            if total:
+                found[reason] = total
+        return found
+
+    def sweep(self, now: float) -> int:
+        """At most every SWEEP_EVERY seconds of `now`."""
+        if now < self._next_sweep:
+            return 0
+        self._next_sweep = now + SWEEP_EVERY
+        freed = 0
+        used: set[int] = set()
+        for fields in self._realized_endpoints().values():
+            freed += self._names.sweep(fields[2], self._slots.grants, self._connections, int(now), used)
+        self._names.forget(used)
+        return freed
+
+    def memory_bytes(self) -> int:
+        opened = self._loaded()
+        total = sum(memory(fd) for fd in opened.maps.values())
+        for fields in self._realized_endpoints().values():
+            for outer in (self._connections, self._slots.grants, self._slots.questions):
+                fd = outer.open(fields[2])
+                if fd is not None:
+                    total += memory(fd)
+                    os.close(fd)
+        return total + self._names.memory()
+
+    def run_counts(self) -> dict[str, int]:
+        """How often each program ran, where `kernel.bpf_stats_enabled` is on."""
+        programs = self._loaded().programs
+        return {name: libbpf.program_info(fd).run_cnt for name, fd in programs.items()}

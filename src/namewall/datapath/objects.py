@@ -1,0 +1,191 @@
+"""Programs and maps as pins in a bpffs: made once, found again by every later process.
+
+    PIN_DIR/EPOCH/…       the maps and the three programs of one epoch (datapath/numbers.py)
+    PIN_DIR/links/…       what is attached where (datapath/attach.py)
+
+Another schema or a lost numbers file begins a new epoch beside the old one: the old programs enforce until the
+links are turned over, so there is no gap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+
+from namewall.datapath import layout, libbpf
+from namewall.datapath.base import Options
+from namewall.datapath.numbers import Numbers
+from namewall.model.net import Address
+
+MAPS = (
+    "config",
+    "endpoints",
+    "ipcache",
+    "cidrs",
+    "policies",
+    "dns_rules",
+    "services",
+    "trusted",
+    "dns_ports",
+    "automaton",
+    "connections",
+    "grants",
+    "questions",
+    "counters",
+    "events",
+)
+PROGRAMS = ("from_endpoint", "to_endpoint", "maintain")
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Descriptors of everything that is pinned."""
+
+    maps: dict[str, int]
+    programs: dict[str, int]
+    replaced: bool
+    """The programs are newer than those that the links run."""
+
+    def close(self) -> None:
+        for fd in (*self.maps.values(), *self.programs.values()):
+            os.close(fd)
+
+
+def digest() -> str:
+    return hashlib.sha256(libbpf.object_file()).hexdigest()
+
+
+def epoch_dir(pin_dir: str, epoch: int) -> str:
+    return f"{pin_dir}/{epoch:08x}"
+
+
+def usable(pin_dir: str, numbers: Numbers) -> bool:
+    """Are the pinned maps of this epoch there, of this schema, and complete?"""
+    if not numbers.epoch:
+        return False
+    try:
+        fd = libbpf.open_pin(f"{epoch_dir(pin_dir, numbers.epoch)}/config")
+    except OSError:
+        return False
+    try:
+        raw = libbpf.lookup(fd, bytes(4), layout.CONFIG.size)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    if raw is None:
+        return False
+    schema, _, _, epoch, *_ = layout.CONFIG.unpack(raw)
+    return bool(schema == layout.SCHEMA and epoch == numbers.epoch)
+
+
+def make(pin_dir: str, numbers: Numbers, options: Options) -> None:
+    """The object into the kernel, on maps of this epoch if they are pinned, else on new ones."""
+    folder = epoch_dir(pin_dir, numbers.epoch)
+    os.makedirs(folder, exist_ok=True)
+    made = libbpf.Object(libbpf.object_file(), folder)
+    try:
+        for name, entries in _sizes(folder, options).items():
+            made.resize(name, entries)
+        made.load()
+        for name in PROGRAMS:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/{name}")
+            libbpf.pin(made.program(name), f"{folder}/{name}")
+    finally:
+        made.close()
+
+
+def _sizes(folder: str, options: Options) -> dict[str, int]:
+    """As asked; a map that is pinned already keeps its size."""
+    sizes = {
+        "endpoints": options.endpoints,
+        "ipcache": options.ipcache,
+        "cidrs": options.prefixes,
+        "policies": options.policies,
+        "dns_rules": options.dns_rules,
+        "services": options.services,
+        "connections": options.endpoints,
+        "grants": options.endpoints,
+        "questions": options.endpoints,
+        "events": options.event_bytes,
+    }
+    for name in sizes:
+        with contextlib.suppress(OSError):
+            fd = libbpf.open_pin(f"{folder}/{name}")
+            sizes[name] = libbpf.map_info(fd).max_entries
+            os.close(fd)
+    return sizes
+
+
+def open_pins(pin_dir: str, epoch: int, replaced: bool) -> Objects:
+    folder = epoch_dir(pin_dir, epoch)
+    opened: list[int] = []
+    try:
+        maps, programs = {}, {}
+        for name in MAPS:
+            maps[name] = libbpf.open_pin(f"{folder}/{name}")
+            opened.append(maps[name])
+        for name in PROGRAMS:
+            programs[name] = libbpf.open_pin(f"{folder}/{name}")
+            opened.append(programs[name])
+    except OSError:
+        for fd in opened:
+            os.close(fd)
+        raise
+    return Objects(maps, programs, replaced)
+
+
+@dataclass(slots=True)
+class Config:
+    """The one row of the `config` map."""
+
+    fd: int
+    generation: int
+    min_ttl: int
+    epoch: int
+    secret: int
+    gateways: tuple[Address, Address]
+
+    @classmethod
+    def read(cls, fd: int, epoch: int, gateways: tuple[Address, Address]) -> Config:
+        raw = libbpf.lookup(fd, bytes(4), layout.CONFIG.size) or bytes(layout.CONFIG.size)
+        schema, generation, min_ttl, _, secret, _, _ = layout.CONFIG.unpack(raw)
+        if not schema:
+            generation, min_ttl, secret = 1, 60, secrets.randbits(64)
+        config = cls(fd, generation, min_ttl, epoch, secret, gateways)
+        config.write()
+        return config
+
+    def write(self) -> None:
+        gateway4, gateway6 = map(layout.pack_address, self.gateways)
+        libbpf.update(
+            self.fd,
+            bytes(4),
+            layout.CONFIG.pack(
+                layout.SCHEMA, self.generation, self.min_ttl, self.epoch, self.secret, gateway4, gateway6
+            ),
+        )
+
+    def bump(self) -> None:
+        """Everything known is judged again with its next packet."""
+        self.generation = (self.generation + 1) & 0xFFFFFFFF
+        self.write()
+
+
+def remove_other_epochs(pin_dir: str, epoch: int | None) -> None:
+    """Pins of earlier epochs; with None, of all."""
+    keep = f"{epoch:08x}" if epoch is not None else ""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(pin_dir):
+            if name not in ("links", keep):
+                remove_tree(f"{pin_dir}/{name}")
+
+
+def remove_tree(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)

@@ -1,0 +1,285 @@
+"""From NodeTables to the rows of the kernel's maps: pure, bytes to bytes.
+
+What is settled here and not in the kernel: a toFQDNs selector becomes one row for each name class it is in;
+NetworkPolicy's ipBlock (which counts for pods too) and Cilium's CIDR rules share one peer for the outside;
+a service becomes the different (peer, port) pairs that policy must allow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+from namewall.datapath import layout
+from namewall.datapath.numbers import Numbers
+from namewall.model.identity import Reserved
+from namewall.model.net import Address, Network
+from namewall.policy.map_state import (
+    CidrPeer,
+    DnsRules,
+    FqdnPeer,
+    IdentityPeer,
+    MapState,
+    Peer,
+    PolicyEntry,
+)
+from namewall.state.tables import EndpointRow, IpcacheRow, NodeTables, ServiceBackend, VipKey
+
+Rows = dict[bytes, bytes]
+Selectors = Mapping[str, tuple[int, ...]]
+"""Selector key (`fqdn:FORM`, `dns:FORM`) → the numbers of the classes it is in."""
+
+NOTHING_READY = layout.SERVICE.pack(0, b"")
+TOO_MANY = layout.SERVICE.pack(layout.MAX_BACKENDS + 1, b"")
+
+
+def name_forms(tables: NodeTables) -> tuple[set[str], set[str]]:
+    """All toFQDNs forms and all forms of DNS rules of the node."""
+    fqdn: set[str] = set()
+    dns: set[str] = set()
+    for state in tables.policies.values():
+        for key, entry in state.entries.items():
+            if isinstance(key.peer, FqdnPeer):
+                fqdn.add(key.peer.selector)
+            if isinstance(entry.dns, frozenset):
+                dns |= entry.dns
+    return fqdn, dns
+
+
+def prefixes_of(tables: NodeTables) -> set[Network]:
+    """The CIDR classes of the node."""
+    named = {
+        key.peer.prefix
+        for state in tables.policies.values()
+        for key in state.entries
+        if isinstance(key.peer, CidrPeer)
+    }
+    return named | tables.prefixes
+
+
+def classes_by_selector(numbers: Numbers) -> Selectors:
+    found: dict[str, list[int]] = defaultdict(list)
+    for selectors, number in numbers.classes.items():
+        for selector in selectors:
+            found[selector].append(number)
+    return {selector: tuple(sorted(classes)) for selector, classes in found.items()}
+
+
+def _peers(peer: Peer, numbers: Numbers, selectors: Selectors) -> Iterable[int]:
+    if isinstance(peer, IdentityPeer):
+        return (peer.number,)
+    if isinstance(peer, CidrPeer):
+        number = numbers.of_prefix(peer.prefix)
+        outside = layout.PEER_CIDR | number
+        return (outside, layout.PEER_CIDR_INSIDE | number) if peer.pods else (outside,)
+    if isinstance(peer, FqdnPeer):
+        return (layout.PEER_NAME | number for number in selectors.get(f"fqdn:{peer.selector}", ()))
+    return (0,)
+
+
+L4 = tuple[int, int, int, int]
+"""Direction, protocol, port, port bits."""
+
+
+def policy_rows(state: MapState, policy: int, numbers: Numbers, selectors: Selectors) -> Rows:
+    """All rows of one policy under the number `policy`."""
+    by_peer: dict[int, dict[L4, PolicyEntry]] = defaultdict(dict)
+    for key, entry in state.entries.items():
+        l4 = (int(key.direction), key.protocol, key.port, key.port_bits)
+        for peer in _peers(key.peer, numbers, selectors):
+            entries = by_peer[peer]
+            entries[l4] = _together(entries[l4], entry) if l4 in entries else entry
+    rows: Rows = {}
+    for peer, entries in by_peer.items():
+        for l4, entry in _without_covered(entries).items():
+            rows[policy_key(policy, peer, *l4)] = _policy_entry(l4, entry, numbers)
+    return rows
+
+
+def _together(one: PolicyEntry, other: PolicyEntry) -> PolicyEntry:
+    """Two selectors with one peer number and one port: both speak (policy/lookup.py, `union`)."""
+    if one.deny or other.deny:
+        return PolicyEntry(deny=True)
+    dns: DnsRules | None
+    if one.dns is None and other.dns is None:
+        dns = None
+    elif isinstance(one.dns, frozenset) and isinstance(other.dns, frozenset):
+        dns = one.dns | other.dns
+    else:
+        dns = "any"
+    return PolicyEntry(dns=dns)
+
+
+def _without_covered(entries: dict[L4, PolicyEntry]) -> dict[L4, PolicyEntry]:
+    """An allow that a deny of the same peer covers would be the longer match: it goes."""
+    denies = [l4 for l4, entry in entries.items() if entry.deny]
+    if not denies or len(denies) == len(entries):
+        return entries
+    return {
+        l4: entry
+        for l4, entry in entries.items()
+        if entry.deny or not any(_covers(wide, l4) for wide in denies)
+    }
+
+
+def _covers(wide: L4, narrow: L4) -> bool:
+    if wide[0] != narrow[0]:
+        return False
+    if not wide[1]:
+        return True
+    shift = 16 - wide[3]
+    return wide[1] == narrow[1] and wide[3] <= narrow[3] and wide[2] >> shift == narrow[2] >> shift
+
+
+def policy_key(policy: int, peer: int, direction: int, protocol: int, port: int, port_bits: int) -> bytes:
+    length = layout.POLICY_WHOLE + (8 + port_bits if protocol else 0)
+    return layout.POLICY_KEY.pack(length, policy, peer, direction, protocol, port.to_bytes(2, "big"))
+
+
+def _policy_entry(l4: L4, entry: PolicyEntry, numbers: Numbers) -> bytes:
+    flags = rules = 0
+    if entry.deny:
+        flags = layout.POLICY_DENY
+    elif entry.dns == "any":
+        flags = layout.POLICY_DNS | layout.POLICY_DNS_ANY
+    elif entry.dns is not None:
+        flags = layout.POLICY_DNS
+        rules = numbers.of_rules(entry.dns)
+    return layout.POLICY_ENTRY.pack(flags, 8 + l4[3] if l4[1] else 0, 0, rules)
+
+
+def read_policy_key(raw: bytes) -> tuple[int, int]:
+    """The policy and the peer."""
+    _, policy, peer, *_ = layout.POLICY_KEY.unpack(raw)
+    return policy, peer
+
+
+def inherit(rows: Mapping[bytes, bytes], classes: Mapping[int, int]) -> Rows:
+    """Rows that give new CIDR classes what others have: `classes` is new number → the number it comes from."""
+    heirs: dict[int, list[int]] = defaultdict(list)
+    for new, old in classes.items():
+        heirs[old].append(new)
+    found: Rows = {}
+    for key, value in rows.items():
+        length, policy, peer, direction, protocol, port = layout.POLICY_KEY.unpack(key)
+        kind = peer & ~layout.PEER_NUMBER
+        if kind in (layout.PEER_CIDR, layout.PEER_CIDR_INSIDE):
+            for new in heirs.get(peer & layout.PEER_NUMBER, ()):
+                found[layout.POLICY_KEY.pack(length, policy, kind | new, direction, protocol, port)] = value
+    return found
+
+
+def around(prefix: Network, known: Iterable[Network]) -> Network | None:
+    """The longest of `known` that `prefix` lies in, other than itself."""
+    best: Network | None = None
+    for other in known:
+        if (
+            other.version == prefix.version
+            and other.prefixlen < prefix.prefixlen
+            and prefix.network_address in other
+            and (best is None or other.prefixlen > best.prefixlen)
+        ):
+            best = other
+    return best
+
+
+def dns_rule_rows(numbers: Numbers, used: Iterable[frozenset[str]], selectors: Selectors) -> Rows:
+    rows: Rows = {}
+    for forms in used:
+        number = numbers.of_rules(forms)
+        for form in forms:
+            for name_class in selectors.get(f"dns:{form}", ()):
+                rows[layout.DNS_RULE_KEY.pack(number, name_class)] = layout.NUMBER.pack(1)
+    return rows
+
+
+def dns_ports_of(policies: Iterable[MapState]) -> set[int]:
+    """53, and where some policy judges names."""
+    return {53} | {
+        key.port for state in policies for key, entry in state.entries.items() if entry.dns is not None
+    }
+
+
+def ipcache_rows(ipcache: Mapping[Network, IpcacheRow]) -> Rows:
+    return {
+        layout.pack_prefix(prefix): layout.IPCACHE_ENTRY.pack(
+            row.identity, layout.INSIDE if row.inside else 0
+        )
+        for prefix, row in ipcache.items()
+    }
+
+
+T = TypeVar("T")
+
+
+class Prefixes(Generic[T]):
+    """Longest-prefix look-up in Python, for the backends of services."""
+
+    def __init__(self, rows: Mapping[Network, T]) -> None:
+        self._by_length: dict[tuple[int, int], dict[int, T]] = defaultdict(dict)
+        for prefix, row in rows.items():
+            length = (prefix.version, prefix.max_prefixlen - prefix.prefixlen)
+            self._by_length[length][int(prefix.network_address) >> length[1]] = row
+        self._lengths = sorted(self._by_length)
+
+    def find(self, address: Address) -> T | None:
+        for length in self._lengths:
+            if length[0] == address.version:
+                row = self._by_length[length].get(int(address) >> length[1])
+                if row is not None:
+                    return row
+        return None
+
+
+def service_rows(
+    services: Mapping[VipKey, tuple[ServiceBackend, ...]],
+    ipcache: Mapping[Network, IpcacheRow],
+    prefixes: Mapping[Network, int],
+) -> Rows:
+    if not services:
+        return {}
+    identities, cidrs = Prefixes(ipcache), Prefixes(prefixes)
+    rows: Rows = {}
+    for vip, backends in services.items():
+        pairs = sorted({_backend(backend, identities, cidrs) for backend in backends})
+        key = layout.SERVICE_KEY.pack(layout.pack_address(vip.address), vip.port, vip.protocol, b"")
+        if len(pairs) > layout.MAX_BACKENDS:
+            rows[key] = TOO_MANY
+        else:
+            packed = b"".join(layout.BACKEND.pack(*pair, 0) for pair in pairs)
+            rows[key] = layout.SERVICE.pack(len(pairs), packed)
+    return rows
+
+
+def _backend(
+    backend: ServiceBackend, identities: Prefixes[IpcacheRow], cidrs: Prefixes[int]
+) -> tuple[int, int, int]:
+    row = identities.find(backend.address)
+    if row is None:
+        world = Reserved.WORLD_IPV4 if backend.address.version == 4 else Reserved.WORLD_IPV6
+        row = IpcacheRow(world, inside=False)
+    number = cidrs.find(backend.address)
+    kind = layout.PEER_CIDR_INSIDE if row.inside else layout.PEER_CIDR
+    return row.identity, kind | number if number else 0, backend.port
+
+
+def endpoint_value(row: EndpointRow, slot: int, policy: int, state: MapState) -> bytes:
+    if len(row.addresses) > layout.MAX_ADDRESSES:
+        raise ValueError(f"endpoint {row.id} has more than {layout.MAX_ADDRESSES} addresses")
+    flags = (layout.ENFORCE_INGRESS if state.enforce_ingress else 0) | (
+        layout.ENFORCE_EGRESS if state.enforce_egress else 0
+    )
+    addresses = b"".join(map(layout.pack_address, row.addresses))
+    return layout.ENDPOINT.pack(
+        row.id,
+        row.scope,
+        slot,
+        row.identity,
+        policy,
+        flags,
+        row.mac,
+        row.gateway_mac,
+        len(row.addresses),
+        addresses,
+    )

@@ -1,0 +1,40 @@
+"""Fixtures of the datapath's tests; the node they play on is in bpf_lab.py."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from namewall.datapath.kernel import check_support
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bpf_lab import Lab  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> None:
+    problems = [p for p in check_support() if "not compiled" not in p]
+    if problems:
+        pytest.skip("; ".join(problems))
+    subprocess.run([sys.executable, ROOT / "scripts/build_bpf.py"], check=True)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    root = tempfile.mkdtemp(prefix="nw-", dir="/tmp")
+    lab = None
+    try:
+        lab = Lab(root)
+        yield lab
+    finally:
+        if lab is not None:
+            lab.close()
+        shutil.rmtree(root, ignore_errors=True)
