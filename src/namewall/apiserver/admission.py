@@ -33,6 +33,11 @@ def custom_schema(kind: str) -> Object:
     return found
 
 
+def warm() -> None:
+    """Imports the policy engine."""
+    import namewall.policy.parse  # noqa: F401
+
+
 def policy_problems(obj: Object) -> list[Any]:
     """Everything wrong with a policy: what Cilium would refuse, and what this build cannot enforce."""
     from namewall.policy.parse import enforceable, parse

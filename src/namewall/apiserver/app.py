@@ -78,6 +78,8 @@ class App:
         except ApiError as error:
             response = json_response(error.status(), error.code)
             response.headers.update(error.headers)
+        except RecursionError:
+            response = json_response(bad_request("the object is nested too deeply").status(), 400)
         except Exception:
             log.exception("%s %s failed", http.method, http.scope["path"])
             failure = ApiError(500, "InternalError", "Internal error occurred: see the API server's log")

@@ -7,6 +7,8 @@ stored it is never.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from namewall.apiserver import defaults, protobuf, schema
@@ -16,6 +18,8 @@ from namewall.apiserver.values import Object, drop_nulls
 
 JSON = "application/json"
 YAML = "application/yaml"
+MAX_DEPTH = 200
+"""Levels of a YAML body."""
 MODES = ("Strict", "Warn", "Ignore")
 
 
@@ -39,7 +43,7 @@ def parse(body: bytes, content_type: str, *, strict: bool = False) -> Any:
     media = content_type.split(";")[0].strip().lower()
     if media in ("", JSON) or media.endswith("+json"):
         try:
-            return json.loads(body, object_pairs_hook=_unique if strict else None)
+            return _json(body, strict=strict)
         except _Duplicate as error:
             raise bad_request(f'strict decoding error: duplicate field "{error}"') from error
         except (ValueError, RecursionError) as error:
@@ -51,18 +55,53 @@ def parse(body: bytes, content_type: str, *, strict: bool = False) -> Any:
     raise unsupported_media_type((JSON, YAML, protobuf.MEDIA_TYPE))
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"`{text}` is not a finite number")
+    return number
+
+
+def _json(body: bytes, *, strict: bool = False) -> Any:
+    """JSON without Python's additions (NaN, Infinity), which could not be written out again."""
+    hook = _unique if strict else None
+    return json.loads(body, object_pairs_hook=hook, parse_float=_finite, parse_constant=_finite)
+
+
 def parse_yaml(body: bytes) -> Any:
     """YAML, of which JSON is the usual case: kubectl sends its YAML as JSON."""
     try:
-        return json.loads(body)
+        return _json(body)
     except (ValueError, RecursionError):
         pass
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(body, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError) as error:
+        _check_yaml(yaml.parse(body, Loader=loader))
+        value = yaml.load(body, Loader=loader)
+        # YAML knows dates, numbers as keys and more that JSON does not.
+        return _json(json.dumps(value, allow_nan=False).encode())
+    except (yaml.YAMLError, TypeError, ValueError) as error:
         raise bad_request(f"the body is neither JSON nor YAML: {error}") from error
+
+
+def _check_yaml(events: Iterable[Any]) -> None:
+    """Before anything is built: libyaml's loader recurses in C, and aliases grow without bound when written out."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            raise bad_request(
+                "YAML aliases are not taken in a request's body: write the value out, or send JSON"
+            )
+        if depth > MAX_DEPTH:
+            raise bad_request(f"the body is nested more than {MAX_DEPTH} levels deep")
 
 
 def expect(resource: Resource, obj: Any) -> Object:

@@ -15,7 +15,7 @@ import time
 
 import uvicorn
 
-from namewall.apiserver import bootstrap, kubeconfig, pki, tls
+from namewall.apiserver import admission, bootstrap, kubeconfig, pki, tls
 from namewall.apiserver.app import App
 from namewall.apiserver.config import ServerConfig
 from namewall.apiserver.store import Store
@@ -25,6 +25,9 @@ __all__ = ["ServerConfig", "serve"]
 
 SHUTDOWN_SECONDS = 1
 """How long open watches may keep the server when it is asked to stop; clients connect again."""
+
+WARM_UP_SECONDS = 1.0
+"""When the policy engine is imported, so that the first policy need not wait for it: 40 ms, once all else is up."""
 
 log = logging.getLogger("namewall.apiserver")
 
@@ -90,6 +93,7 @@ async def _run(config: ServerConfig, app: App, writer: Writer, credentials: pki.
         if server.started:
             kubeconfig.write(config.instance.kubeconfig, _url(listener), credentials)
             app.ready = True
+            asyncio.get_running_loop().call_later(WARM_UP_SECONDS, admission.warm)
             log.info("listening on %s", _url(listener))
         await serving
     finally:

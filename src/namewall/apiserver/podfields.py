@@ -7,11 +7,13 @@ that only says what is done anyway (`hostNetwork: false`) passes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from namewall.apiserver.errors import Cause, forbidden_field
+from namewall.apiserver.errors import Cause, forbidden_field, invalid_value, unsupported
 from namewall.apiserver.values import Object, dig
+from namewall.runtime import quantity
 
 HOST = "host"
 """Runs a command from the host's own file system."""
@@ -91,8 +93,6 @@ _CONTAINER: dict[str, tuple[tuple[Any, ...], str]] = {
     "restartPolicyRules": (([],), _OFF),
 }
 
-_FIXED = "has the container's fixed confinement in the way: it is not implemented, leave it out"
-
 
 def _table(obj: Object, table: dict[str, tuple[tuple[Any, ...], str]], path: str) -> Iterator[Cause]:
     for field, (harmless, why) in table.items():
@@ -135,6 +135,33 @@ def _volumes(spec: Object, path: str) -> Iterator[Cause]:
                 yield forbidden_field(f"{here}.subPathExpr", _OFF)
 
 
+_FIELD_PATHS = (
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+)
+
+
+def _resources(resources: Object, path: str) -> Iterator[Cause]:
+    if resources.get("claims"):
+        yield forbidden_field(f"{path}.claims", _OFF)
+    for part in ("limits", "requests"):
+        for name, amount in (resources.get(part) or {}).items():
+            if name not in ("cpu", "memory"):
+                yield forbidden_field(f"{path}.{part}[{name}]", "only `cpu` and `memory` are implemented")
+                continue
+            try:
+                quantity.parse(amount)
+            except ValueError as error:
+                yield invalid_value(f"{path}.{part}[{name}]", amount, str(error))
+
+
 def _containers(spec: Object, path: str) -> Iterator[Cause]:
     for index, container in enumerate(spec.get("containers") or []):
         here = f"{path}.containers[{index}]"
@@ -148,8 +175,10 @@ def _containers(spec: Object, path: str) -> Iterator[Cause]:
             for source in env.get("valueFrom") or {}:
                 if source not in ("fieldRef", "configMapKeyRef"):
                     yield forbidden_field(f"{here}.env[{number}].valueFrom.{source}", _OFF)
-        if dig(container, "resources", "claims"):
-            yield forbidden_field(f"{here}.resources.claims", _OFF)
+            path = dig(env, "valueFrom", "fieldRef", "fieldPath", default="metadata.name")
+            if path not in _FIELD_PATHS and not re.fullmatch(r"metadata\.(labels|annotations)\['.*'\]", path):
+                yield unsupported(f"{here}.env[{number}].valueFrom.fieldRef.fieldPath", path, _FIELD_PATHS)
+        yield from _resources(container.get("resources") or {}, f"{here}.resources")
 
 
 def refused(spec: Object, namespace: str, path: str = "spec") -> list[Cause]:

@@ -176,5 +176,10 @@ def type_errors(node: Object, value: Any, path: str = "") -> Iterator[WrongType]
             yield from type_errors(below, item, f"{path}[{index}]")
     elif kind in _GO_KINDS:
         fits = found == {"integer": "number", "boolean": "bool"}.get(kind, kind)
+        wanted = str(node.get("format") or _GO_KINDS[kind])
         if not fits or (kind == "integer" and not isinstance(value, int)):
-            yield WrongType(path, found, str(node.get("format") or _GO_KINDS[kind]))
+            yield WrongType(path, found, wanted)
+        elif kind == "integer" and not -(1 << 63) <= value < 1 << 63:
+            yield WrongType(path, f"number {value}", "int64")
+        elif kind == "integer" and wanted == "int32" and not -(1 << 31) <= value < 1 << 31:
+            yield WrongType(path, f"number {value}", wanted)

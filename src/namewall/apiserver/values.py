@@ -30,7 +30,7 @@ def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
 
 
 def dumps(obj: Any) -> bytes:
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def deep_copy(value: Any) -> Any:

@@ -141,5 +141,6 @@ async def stream(store: Store, request: WatchRequest, clock: Callable[[], float]
             if request.bookmarks:
                 yield writer.bookmark(position)
             return
-        if not await store.changed(position, min(left, BOOKMARK_SECONDS)) and request.bookmarks:
+        quiet = not await store.changed(position, min(left, BOOKMARK_SECONDS))
+        if quiet and request.bookmarks and left > BOOKMARK_SECONDS:
             yield writer.bookmark(position)

@@ -26,6 +26,8 @@ from namewall.apiserver.writer import DeleteOptions, Options, Writer
 
 RESOURCE = "replicasets.apps"
 MANAGER = "replicaset-controller"
+BURST = 50
+"""Pods created in one go; requests get their turn before the next ones."""
 
 
 def is_active(pod: Object) -> bool:
@@ -108,7 +110,7 @@ class ReplicaSetController:
         wanted = int(dig(replica_set, "spec", "replicas", default=1))
         failure = ""
         if len(pods) < wanted:
-            failure = self._create(replica_set, pods, wanted - len(pods))
+            failure = self._create(replica_set, pods, min(BURST, wanted - len(pods)))
         elif len(pods) > wanted:
             doomed = deletion_order(pods)[: len(pods) - wanted]
             for pod in doomed:
