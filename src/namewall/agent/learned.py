@@ -56,7 +56,7 @@ class Learner:
         """Take all events that wait."""
         for event in self._datapath.read_events():
             if isinstance(event, Learned):
-                deadline = boottime() + max(event.ttl, self._min_ttl)
+                deadline = event.time + max(event.ttl, self._min_ttl)
                 self.names.learn(event.scope, event.name, event.addresses, deadline)
                 self._changed = True
             elif isinstance(event, Dropped):
