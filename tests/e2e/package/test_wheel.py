@@ -21,7 +21,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str, **environment: str) -> str:
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean | environment, timeout=280)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=clean | environment, timeout=280
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
