@@ -12,6 +12,7 @@ from tests.e2e.runtime.harness import Lab
 from tests.e2e.runtime.node import Node, is_ready, phase, status
 
 from namewall.kube.resources import CONFIG_MAPS
+from namewall.runtime import records
 
 
 @pytest.fixture
@@ -154,11 +155,8 @@ async def test_a_new_agent_takes_pods_up_untouched(node: Node) -> None:
     await node.create("goes", "sleep", "1000")
     before = await node.until("stays", is_ready)
     await node.until("goes", is_ready)
-    pids = {
-        name: state.pid
-        for uid in node.lab.runtime.uids()
-        for name, state in node.lab.runtime.states(uid).items()
-    }
+    uid = before["metadata"]["uid"]
+    running = node.lab.runtime.state(uid, "main")
     await node.stop_agent()
     await node.delete("goes", 0)
     node.start_agent()
@@ -170,10 +168,10 @@ async def test_a_new_agent_takes_pods_up_untouched(node: Node) -> None:
     after = await node.get("stays")
     assert after is not None
     assert after["status"] == before["status"]
-    (uid,) = node.lab.runtime.uids()
-    state = node.lab.runtime.state(uid, "main")
-    assert state is not None
-    assert state.pid in pids.values()
+    assert list(node.lab.runtime.uids()) == [uid]
+    assert node.lab.runtime.state(uid, "main") == running
+    assert running is not None
+    assert records.start_time(running.pid or 0) is not None, "and the process lives"
 
 
 async def test_an_end_while_the_agent_was_away_is_handled(node: Node) -> None:
