@@ -92,14 +92,14 @@ def get_command(
         if raw:
             sys.stdout.buffer.write(session.client.send_raw(Request("GET", raw, (), {"Accept": "*/*"})))
             return
-        targets = (
-            _file_targets(session, filename, recursive)
+        wanted = (
+            file_targets(session, filename, recursive)
             if filename
-            else _targets(session, words, all_namespaces)
+            else targets(session, words, all_namespaces)
         )
-        if selector and any(target.name for target in targets):
+        if selector and any(target.name for target in wanted):
             raise Failure("error: name cannot be provided when a selector is specified")
-        several = len({target.resource for target in targets}) > 1
+        several = len({target.resource for target in wanted}) > 1
         layout = Layout(
             wide=output == "wide",
             headers=not no_headers,
@@ -109,13 +109,13 @@ def get_command(
         )
         getter = _Getter(session, selector, field_selector, ignore_not_found, all_namespaces)
         if watch or watch_only:
-            if len(targets) > 1:
+            if len(wanted) > 1:
                 raise Failure("error: you may only specify a single resource type")
-            getter.watch(targets[0], layout, show, watch_only)
+            getter.watch(wanted[0], layout, show, watch_only)
         elif show is not None:
-            getter.print_objects(targets, show, sort_by)
+            getter.print_objects(wanted, show, sort_by)
         else:
-            getter.print_tables(targets, layout, sort_by)
+            getter.print_tables(wanted, layout, sort_by)
 
 
 class _Getter:
@@ -272,7 +272,7 @@ class _Getter:
         return ApiError(error.code, error.reason, message, error.details)
 
 
-def _targets(session: Session, words: tuple[str, ...], all_namespaces: bool) -> list[Target]:
+def targets(session: Session, words: tuple[str, ...], all_namespaces: bool) -> list[Target]:
     if not words:
         raise Failure(
             "error: Required resource not specified: say which type, for example `namewall get pods`", 2
@@ -304,7 +304,7 @@ def _slashed(session: Session, word: str, all_namespaces: bool) -> Target:
     return Target(resource, session.scope(resource), name)
 
 
-def _file_targets(session: Session, filenames: tuple[str, ...], recursive: bool) -> list[Target]:
+def file_targets(session: Session, filenames: tuple[str, ...], recursive: bool) -> list[Target]:
     from namewall.cli.files import locate, read
 
     found = []
