@@ -126,6 +126,8 @@ class KernelDatapath:
             mounted = f"{self._instance.run_dir}/bpffs-mounted"
             os.unlink(mounted)
             libbpf.unmount(self._instance.bpffs)
+            if self._instance.root:
+                os.rmdir(self._instance.bpffs)
 
     # Apply.
 

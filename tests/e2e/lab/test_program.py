@@ -48,7 +48,7 @@ def _links(lab: Lab, interface: str) -> dict[str, Path]:
     """Program → where its link at the interface is pinned."""
     ifindex = Path(f"/sys/class/net/{interface}/ifindex").read_text().strip()
     found = {
-        program: list(Path(lab.instance.pin_dir).glob(f"**/{ifindex}.{program}")) for program in PROGRAMS
+        program: list(Path(lab.instance.pin_dir).glob(f"**/{ifindex}-{program}")) for program in PROGRAMS
     }
     if not all(found.values()):
         pytest.skip("this kernel has no tcx links (6.6): the programs are clsact filters")

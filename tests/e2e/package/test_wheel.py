@@ -1,8 +1,10 @@
 """The wheel alone makes a working program: the compiled BPF object is inside, a user needs no compiler."""
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -42,12 +44,18 @@ def test_pip_install_in_an_empty_venv_gives_a_working_program(wheel: Path, tmp_p
     program = str(tmp_path / "venv" / "bin" / "namewall")
     assert "namewall" in run(program, "--version")
     assert "Start the API server" in run(program, "--help")
-    # No compiler in PATH, and the object that is loaded is the one that was installed.
-    script = (
-        "from namewall.datapath.kernel import check_support, object_file;"
-        "import os; print(os.path.realpath(object_file())); print(check_support())"
-    )
-    where, problems = run(python, "-c", script, PATH="/usr/sbin:/usr/bin:/sbin:/bin").strip().splitlines()
-    assert where.startswith(str((tmp_path / "venv").resolve()))
-    if os.geteuid() == 0:
-        assert problems == "[]"
+    if os.geteuid() != 0:
+        pytest.skip("`up` needs root")
+    # A short root: sockets below it. No compiler is in this PATH that the program could find use for.
+    with tempfile.TemporaryDirectory(prefix="nw-wheel-", dir="/tmp") as root:
+        here = {"NAMEWALL_ROOT": root, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        ranges = ("--pod-cidr", "10.187.0.0/16", "--service-cidr", "10.188.0.0/16")
+        upstream = ("--dns-upstream", "198.51.100.53")
+        try:
+            run(program, "up", "--detach", "--listen", "127.0.0.1:0", *ranges, *upstream, **here)
+            status = json.loads(run(program, "status", "-o", "json", **here))
+            assert all(process["pid"] for process in status["processes"])
+            assert "cluster-dns" in run(program, "get", "pods", "-n", "kube-system", **here)
+        finally:
+            run(program, "down", "--purge", **here)
+        assert os.listdir(root) == []
