@@ -292,6 +292,7 @@ class Agent:
         write_report(
             self._instance,
             {
+                "pid": os.getpid(),
                 "endpoints": len(tables.endpoints),
                 "policies": len(self._policies.good),
                 "mapBytes": self._datapath.memory_bytes(),

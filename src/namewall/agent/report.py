@@ -17,7 +17,10 @@ def write_report(instance: Instance, report: dict[str, Any]) -> None:
 
 
 def read_report(instance: Instance) -> dict[str, Any] | None:
-    """`endpoints`, `policies` (counts), `mapBytes`, `error` ("" while all is programmed); None before the first."""
+    """None before the first. `pid` of the agent that wrote it, `endpoints` and `policies` (counts), `mapBytes`,
+
+    `error` ("" while all is programmed).
+    """
     try:
         with open(_path(instance), encoding="utf-8") as file:
             report: dict[str, Any] = json.load(file)

@@ -36,7 +36,9 @@ def wait_ready(here: Instance, cluster: Cluster, deadline: float) -> None:
                 with SyncClient(KubeConfig.load(here.kubeconfig)) as client:
                     waited_for = f"node `{cluster.node_name}` to be Ready"
                     node = client.send(request.get(NODES, None, cluster.node_name))
-                    if _ready(node):
+                    waited_for = "the agent's first look at pods and policies"
+                    # A restarted agent: the node and the DNS are ready still, its tables may not be.
+                    if _ready(node) and _has_looked(here):
                         waited_for = "the cluster DNS to be ready"
                         endpoints = client.send(request.get(ENDPOINTS, "kube-system", "kube-dns"))
                         if any(subset.get("addresses") for subset in endpoints.get("subsets") or ()):
@@ -46,6 +48,13 @@ def wait_ready(here: Instance, cluster: Cluster, deadline: float) -> None:
         time.sleep(POLL)
     words = processes.last_words(here, "agent")
     raise NotReady(f"gave up waiting for {waited_for}; the agent's last words: {words or 'none'}")
+
+
+def _has_looked(here: Instance) -> bool:
+    from namewall.agent.report import read_report
+
+    report, agent = read_report(here), processes.running(here, "agent")
+    return report is not None and agent is not None and report["pid"] == agent.pid
 
 
 def _ready(node: dict[str, object]) -> bool:
