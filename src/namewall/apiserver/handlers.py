@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from namewall.apiserver import decode, patch, table, watch
+from namewall.apiserver import decode, patch, subresources, table, watch
+from namewall.apiserver.deletion import DeleteOptions
 from namewall.apiserver.errors import (
     ApiError,
     Cause,
@@ -29,7 +30,7 @@ from namewall.apiserver.selectors import Selection, parse_field_selector, parse_
 from namewall.apiserver.store import Key, Store
 from namewall.apiserver.table import Continuation
 from namewall.apiserver.values import Object, dumps
-from namewall.apiserver.writer import DeleteOptions, Options, Writer
+from namewall.apiserver.writer import Options, Writer
 
 MAX_BODY = 3 * 1024 * 1024
 """Kubernetes' own limit of a request's body."""
@@ -391,12 +392,12 @@ class Handlers:
             case "finalize", "PUT":
                 options = call.options()
                 body = self._body(call, options)
-                return json_response(self._writer.finalize(call.target.name, body, options))
+                return json_response(subresources.finalize(self._writer, call.target.name, body, options))
         raise method_not_allowed(call.resource.group, call.resource.plural)
 
     def _scale(self, call: Call) -> Response:
         target, options = call.target, call.options()
-        scale = self._writer.scale(call.resource, target.namespace, target.name)
+        scale = subresources.scale_of(self._writer, call.resource, target.namespace, target.name)
         if call.http.method in ("GET", "HEAD"):
             return json_response(scale)
         change = self._body(call, options)
@@ -405,7 +406,9 @@ class Handlers:
             change = (patch.json_patch if json_patch else patch.merge)(scale, change)
         if not isinstance(change, dict):
             raise bad_request("the body must be a Scale")
-        done = self._writer.write_scale(call.resource, target.namespace, target.name, change, options)
+        done = subresources.write_scale(
+            self._writer, call.resource, target.namespace, target.name, change, options
+        )
         return json_response(done)
 
     def _bind(self, call: Call) -> Response:
@@ -414,7 +417,7 @@ class Handlers:
         node = body.get("target", {}).get("name") if isinstance(body, dict) else None
         if not node:
             raise bad_request("`target.name` of a Binding must name a node")
-        self._writer.bind(call.target.namespace, call.target.name, str(node), options)
+        subresources.bind(self._writer, call.target.namespace, call.target.name, str(node), options)
         return json_response(_success(), 201)
 
     def _evict(self, call: Call) -> Response:
@@ -429,6 +432,3 @@ class Handlers:
 
 def _success() -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-
-
-Streaming = Callable[[Call], Awaitable[AsyncIterator[bytes]]]

@@ -25,7 +25,7 @@ from namewall.apiserver import (
     service_ips,
     validation,
 )
-from namewall.apiserver.columns import format_selector
+from namewall.apiserver.deletion import DeleteOptions, is_finished, marked
 from namewall.apiserver.errors import (
     MODIFIED,
     Cause,
@@ -35,16 +35,14 @@ from namewall.apiserver.errors import (
     forbidden,
     forbidden_field,
     invalid,
-    invalid_value,
     not_found,
     required,
     unsupported_media_type,
 )
-from namewall.apiserver.registry import BY_KEY, Resource
+from namewall.apiserver.registry import Resource
 from namewall.apiserver.store import Exists, Key, Store
-from namewall.apiserver.values import Object, deep_copy, dig, drop_nulls, parse_timestamp, timestamp
+from namewall.apiserver.values import Object, deep_copy, dig, drop_nulls, timestamp
 
-PROTECTED_NAMESPACES = ("default", "kube-system")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -62,15 +60,6 @@ class Options:
     field_validation: str = "Ignore"
     force: bool = False
     warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteOptions:
-    grace: int | None = None
-    propagation: str = "Background"
-    uid: str | None = None
-    version: str | None = None
-    dry_run: bool = False
 
 
 class Writer:
@@ -128,9 +117,7 @@ class Writer:
             causes += self._assign_addresses(obj)
         if causes:
             raise invalid(resource.group, resource.kind, name, causes)
-        sent = metadata.pop("managedFields", None)
-        if sent and options.manager == "":
-            metadata["managedFields"] = sent
+        metadata.pop("managedFields", None)
         entries = managed.track_update(schema.of(resource), None, obj, options.manager, now)
         metadata["managedFields"] = entries
         if options.dry_run:
@@ -235,15 +222,15 @@ class Writer:
         if not resource.strategic and not obj["metadata"].get("resourceVersion"):
             cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
             raise invalid(resource.group, resource.kind, name, [cause])
-        return self._replace(resource, old, obj, options, subresource)
+        return self.replace(resource, old, obj, options, subresource)
 
-    def _replace(
+    def replace(
         self,
         resource: Resource,
         old: Object,
         obj: Object,
         options: Options,
-        subresource: str,
+        subresource: str = "",
         *,
         applied: bool = False,
     ) -> Object:
@@ -294,18 +281,17 @@ class Writer:
         now = self.clock()
         if resource.has_spec and _counted(old) != _counted(obj):
             metadata["generation"] = was.get("generation", 0) + 1
-        sent = metadata.get("managedFields")
         if not applied:
             node = schema.of(resource)
             metadata["managedFields"] = managed.track_update(
                 node, old, obj, options.manager, now, subresource
             )
-        if _same(old, obj, sent=sent, applied=applied):
+        if _same(old, obj):
             return old
         if options.dry_run:
             return obj
         key = Key(resource.key, was.get("namespace", ""), name)
-        if was.get("deletionTimestamp") and self._is_finished(resource, obj):
+        if was.get("deletionTimestamp") and is_finished(resource, obj):
             return self.store.delete(key, obj)
         return self.store.update(key, obj)
 
@@ -315,15 +301,6 @@ class Writer:
             detail = "no new finalizers can be added if the object is being deleted, found new finalizers"
             cause = forbidden_field("metadata.finalizers", f"{detail} {sorted(added)}")
             raise invalid(resource.group, resource.kind, was["name"], [cause])
-
-    @staticmethod
-    def _is_finished(resource: Resource, obj: Object) -> bool:
-        """Whether an object that is being deleted can go now."""
-        if obj["metadata"].get("finalizers"):
-            return False
-        if resource.key == "namespaces":
-            return not dig(obj, "spec", "finalizers", default=[])
-        return resource.key != "pods" or obj["metadata"].get("deletionGracePeriodSeconds") == 0
 
     @staticmethod
     def _keep_addresses(old: Object, obj: Object) -> None:
@@ -356,13 +333,13 @@ class Writer:
         """A controller's status update: `old` as read, on which it decided."""
         obj = {**old, "metadata": dict(old["metadata"]), "status": status}
         obj["metadata"].pop("resourceVersion", None)
-        return self._replace(resource, old, obj, Options(manager), "status")
+        return self.replace(resource, old, obj, Options(manager), "status")
 
     def write(self, resource: Resource, old: Object, obj: Object, manager: str) -> Object:
         """A controller's update of everything but the status."""
         obj = {**obj, "metadata": dict(obj["metadata"])}
         obj["metadata"].pop("resourceVersion", None)
-        return self._replace(resource, old, obj, Options(manager), "")
+        return self.replace(resource, old, obj, Options(manager), "")
 
     # --- patch --------------------------------------------------------------------------------------------
 
@@ -397,7 +374,7 @@ class Writer:
         if isinstance(changed, dict) and isinstance(changed.get("metadata"), dict):
             self._keep_name(resource, namespace, name, changed["metadata"])
         obj = decode.decode(resource, deep_copy(changed), options.field_validation, options.warnings)
-        return self._replace(resource, old, obj, options, subresource), False
+        return self.replace(resource, old, obj, options, subresource), False
 
     @staticmethod
     def _keep_name(resource: Resource, namespace: str, name: str, metadata: Object) -> None:
@@ -446,7 +423,7 @@ class Writer:
         )
         obj = deep_copy(merged)
         defaults.apply(resource.key, obj)
-        return self._replace(resource, old, obj, options, subresource, applied=True), False
+        return self.replace(resource, old, obj, options, subresource, applied=True), False
 
     def _create_applied(
         self, resource: Resource, namespace: str, obj: Object, plain: Object, options: Options, now: float
@@ -469,132 +446,15 @@ class Writer:
         self, resource: Resource, namespace: str, name: str, options: DeleteOptions
     ) -> tuple[Object, bool]:
         """The object's last state, and whether it is gone; if not, it waits for finalizers or its grace period."""
-        obj = self.get(resource, namespace, name)
-        metadata = obj["metadata"]
-        if options.uid is not None and options.uid != metadata["uid"]:
-            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {metadata['uid']}"
-            raise conflict(resource.group, resource.plural, name, why)
-        if options.version is not None and options.version != metadata["resourceVersion"]:
-            why = (
-                f"Precondition failed: ResourceVersion in precondition: {options.version}, "
-                f"ResourceVersion in object meta: {metadata['resourceVersion']}"
-            )
-            raise conflict(resource.group, resource.plural, name, why)
-        if resource.key == "namespaces" and name in PROTECTED_NAMESPACES:
-            raise forbidden("", "namespaces", name, "this namespace may not be deleted")
-        key = Key(resource.key, namespace, name)
-        before = deep_copy(obj)
-        finalizers = list(metadata.get("finalizers") or [])
-        if options.propagation == "Orphan" and "orphan" not in finalizers:
-            finalizers.append("orphan")
-        if options.propagation == "Foreground" and "foregroundDeletion" not in finalizers:
-            finalizers.append("foregroundDeletion")
-        if finalizers:
-            metadata["finalizers"] = finalizers
-        grace = self._grace(resource, obj, options)
-        now = self.clock()
-        if not metadata.get("deletionTimestamp"):
-            metadata["deletionTimestamp"] = timestamp(now + grace)
-            metadata["deletionGracePeriodSeconds"] = grace
-            if resource.has_spec:
-                metadata["generation"] = metadata.get("generation", 0) + 1
-        elif grace < metadata.get("deletionGracePeriodSeconds", 0):
-            begun = parse_timestamp(metadata["deletionTimestamp"]) - metadata["deletionGracePeriodSeconds"]
-            metadata["deletionTimestamp"] = timestamp(max(now, begun + grace) if grace else now)
-            metadata["deletionGracePeriodSeconds"] = grace
-        if resource.key == "namespaces":
-            obj["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-        finished = self._is_finished(resource, obj)
+        before = self.get(resource, namespace, name)
+        obj = marked(resource, before, options, self.clock())
+        finished = is_finished(resource, obj)
         if options.dry_run:
             return obj, finished
+        key = Key(resource.key, namespace, name)
         if finished:
             return self.store.delete(key, before), True
-        if obj == before:
-            return obj, False
-        return self.store.update(key, obj), False
-
-    @staticmethod
-    def _grace(resource: Resource, obj: Object, options: DeleteOptions) -> int:
-        """Seconds a pod has to end; what never ran, or has ended, needs none. Other kinds have none."""
-        if resource.key != "pods":
-            return 0
-        if not dig(obj, "spec", "nodeName") or dig(obj, "status", "phase") in ("Succeeded", "Failed"):
-            return 0
-        grace = options.grace
-        if grace is None:
-            grace = int(dig(obj, "spec", "terminationGracePeriodSeconds", default=30))
-        before = obj["metadata"].get("deletionGracePeriodSeconds")
-        return max(0, grace if before is None else min(grace, before))
-
-    # --- subresources -------------------------------------------------------------------------------------
-
-    def bind(self, namespace: str, name: str, node: str, options: Options) -> Object:
-        """pods/binding: gives a pending pod its node."""
-        pods = BY_KEY["pods"]
-        old = self.get(pods, namespace, name)
-        bound = dig(old, "spec", "nodeName")
-        if bound:
-            raise conflict("", "pods/binding", name, f'pod {name} is already assigned to node "{bound}"')
-        obj: Object = deep_copy(old)
-        obj["spec"]["nodeName"] = node
-        now = self.clock()
-        conditions = [
-            entry for entry in dig(obj, "status", "conditions", default=[]) if entry["type"] != "PodScheduled"
-        ]
-        scheduled = {
-            "type": "PodScheduled",
-            "status": "True",
-            "lastTransitionTime": timestamp(now),
-        }
-        obj["status"]["conditions"] = [*conditions, scheduled]
-        obj["metadata"]["managedFields"] = managed.track_update(
-            schema.of(pods), old, obj, options.manager, now
-        )
-        if options.dry_run:
-            return obj
-        return self.store.update(Key("pods", namespace, name), obj)
-
-    def scale(self, resource: Resource, namespace: str, name: str) -> Object:
-        """autoscaling/v1 Scale of a Deployment or ReplicaSet."""
-        obj = self.get(resource, namespace, name)
-        kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-        metadata = {key: obj["metadata"][key] for key in kept if key in obj["metadata"]}
-        selector = format_selector(dig(obj, "spec", "selector"))
-        return {
-            "kind": "Scale",
-            "apiVersion": "autoscaling/v1",
-            "metadata": metadata,
-            "spec": {"replicas": dig(obj, "spec", "replicas", default=0)},
-            "status": {"replicas": dig(obj, "status", "replicas", default=0), "selector": selector},
-        }
-
-    def write_scale(
-        self, resource: Resource, namespace: str, name: str, scale: Object, options: Options
-    ) -> Object:
-        replicas = dig(scale, "spec", "replicas", default=0)
-        if not isinstance(replicas, int) or replicas < 0:
-            cause = invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise invalid("autoscaling", "Scale", name, [cause])
-        old = self.get(resource, namespace, name)
-        version = dig(scale, "metadata", "resourceVersion")
-        if version and version != old["metadata"]["resourceVersion"]:
-            raise conflict(resource.group, resource.plural, name, MODIFIED)
-        obj = deep_copy(old)
-        obj["spec"]["replicas"] = replicas
-        self._replace(resource, old, obj, options, "")
-        return self.scale(resource, namespace, name)
-
-    def finalize(self, namespace: str, body: Object, options: Options) -> Object:
-        """namespaces/finalize: sets spec.finalizers, and lets the namespace go when there are none left."""
-        namespaces = BY_KEY["namespaces"]
-        old = self.get(namespaces, "", namespace)
-        obj = {**old, "spec": {"finalizers": list(dig(body, "spec", "finalizers", default=[]))}}
-        if options.dry_run:
-            return obj
-        key = Key("namespaces", "", namespace)
-        if old["metadata"].get("deletionTimestamp") and self._is_finished(namespaces, obj):
-            return self.store.delete(key, obj)
-        return self.store.update(key, obj)
+        return (obj if obj == before else self.store.update(key, obj)), False
 
 
 def _counted(obj: Object) -> Object:
@@ -602,7 +462,7 @@ def _counted(obj: Object) -> Object:
     return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
 
 
-def _same(old: Object, new: Object, *, sent: Any, applied: bool) -> bool:
+def _same(old: Object, new: Object) -> bool:
     """Whether a write would change nothing; the times of managers do not count."""
 
     def bare(obj: Object) -> Object:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from namewall.apiserver.controllers.deployment import SetState, limits, plan, resolve
+from namewall.apiserver.controllers.rollout import SetState, limits, plan, resolve
 
 
 def test_percentages_round_surge_up_and_unavailable_down() -> None:

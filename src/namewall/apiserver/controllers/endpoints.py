@@ -13,10 +13,11 @@ from typing import Any
 from namewall.apiserver import selectors
 from namewall.apiserver.controllers.base import is_deleted, key_of, keys_of
 from namewall.apiserver.controllers.replica_set import ready_since
+from namewall.apiserver.deletion import DeleteOptions
 from namewall.apiserver.registry import BY_KEY
 from namewall.apiserver.store import Change, Key
 from namewall.apiserver.values import Object, deep_copy, dig, owner_reference
-from namewall.apiserver.writer import DeleteOptions, Options, Writer
+from namewall.apiserver.writer import Options, Writer
 
 SLICES = "endpointslices.discovery.k8s.io"
 SLICE_MANAGER = "endpointslice-controller.k8s.io"

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from namewall.apiserver.controllers.base import is_deleted
+from namewall.apiserver.deletion import FOREGROUND, ORPHAN, DeleteOptions
 from namewall.apiserver.errors import ApiError
 from namewall.apiserver.registry import BY_KEY, BY_KIND
 from namewall.apiserver.store import Change, Key
 from namewall.apiserver.values import Object, deep_copy, dig
-from namewall.apiserver.writer import DeleteOptions, Writer
+from namewall.apiserver.writer import Writer
 
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
 _UID = "(uid)"
 """The resource of keys that stand for a uid that is gone."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from namewall.apiserver import subresources
 from namewall.apiserver.controllers.base import is_deleted, keys_of
+from namewall.apiserver.deletion import DeleteOptions
 from namewall.apiserver.registry import BY_KEY
 from namewall.apiserver.store import Change, Key
 from namewall.apiserver.values import Object, dig
-from namewall.apiserver.writer import DeleteOptions, Options, Writer
+from namewall.apiserver.writer import Options, Writer
 
 MANAGER = "namespace-controller"
 RETRY_SECONDS = 1.0
@@ -60,5 +62,5 @@ class NamespaceController:
         if self._writer.store.keys(name):
             return RETRY_SECONDS
         left = [item for item in dig(namespace, "spec", "finalizers", default=[]) if item != "kubernetes"]
-        self._writer.finalize(name, {"spec": {"finalizers": left}}, Options(MANAGER))
+        subresources.finalize(self._writer, name, {"spec": {"finalizers": left}}, Options(MANAGER))
         return None

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from namewall.apiserver import selectors
 from namewall.apiserver.controllers.base import Recorder, is_deleted, key_of, keys_of, owner_key
+from namewall.apiserver.deletion import DeleteOptions
 from namewall.apiserver.errors import ApiError
 from namewall.apiserver.registry import BY_KEY
 from namewall.apiserver.store import Change, Key
@@ -22,7 +23,7 @@ from namewall.apiserver.values import (
     parse_timestamp,
     set_condition,
 )
-from namewall.apiserver.writer import DeleteOptions, Options, Writer
+from namewall.apiserver.writer import Options, Writer
 
 RESOURCE = "replicasets.apps"
 MANAGER = "replicaset-controller"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from namewall.apiserver import podfields
+from namewall.apiserver import podfields, subresources
 from namewall.apiserver.controllers.base import Recorder, is_deleted, key_of
 from namewall.apiserver.registry import BY_KEY
 from namewall.apiserver.store import Change, Key
@@ -74,7 +74,9 @@ class Scheduler:
         node = self._writer.store.get(Key("nodes", "", self._node_name))
         why = why_not(pod, node, self._node_name)
         if why is None:
-            bound = self._writer.bind(key.namespace, key.name, self._node_name, Options(MANAGER))
+            bound = subresources.bind(
+                self._writer, key.namespace, key.name, self._node_name, Options(MANAGER)
+            )
             message = f"Successfully assigned {key.namespace}/{key.name} to {self._node_name}"
             self._recorder.record(bound, "Scheduled", message)
             return None
