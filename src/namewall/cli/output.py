@@ -6,6 +6,7 @@ as kubectl 1.35 for the same object (tests/compat/cli holds it to that).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -108,7 +109,7 @@ def _file(path: str) -> str:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise Failure(f"error: error reading template {path}, open {path}: {reason.lower()}") from error
+        raise Failure(f"error: error reading --template {path}, open {path}: {reason.lower()}") from error
 
 
 def _jsonpath(source: str, as_json: bool) -> Printer:
@@ -120,11 +121,12 @@ def _jsonpath(source: str, as_json: bool) -> Printer:
     def show(obj: Object) -> str:
         try:
             if as_json:
-                return jsonpath.go_json([value for part in template.find(obj) for value in part], 4) + "\n"
+                return "".join(f"{jsonpath.go_json(part, 4)}\n" for part in template.find(obj))
             return template.render(obj)
         except jsonpath.JSONPathError as error:
+            quoted = json.dumps(source, ensure_ascii=False)
             raise Failure(
-                f'error: error executing jsonpath "{source}": Error executing template: {error}. '
+                f"error: error executing jsonpath {quoted}: Error executing template: {error}. "
                 f"Printing more information for debugging the template:\n\ttemplate was:\n\t\t{source}\n"
                 f"\tobject given to jsonpath engine was:\n\t\t{go_syntax(obj)}\n\n"
             ) from error

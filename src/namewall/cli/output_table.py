@@ -113,7 +113,7 @@ def ordered(objects: Sequence[tuple[Object, Any]], path: jsonpath.Template) -> l
     for obj, _ in objects:
         values = [value for part in path.find(obj) for value in part]
         anything = anything or bool(values)
-        keys.append(_sort_key(values[0]) if values and values[0] is not None else (0, ()))
+        keys.append(_sort_key(values[0]) if values and values[0] is not None else (0, 0.0))
     if objects and not anything:
         raise Failure(f'error: couldn\'t find any field with path "{path.source}" in the list of objects')
     order = sorted(range(len(keys)), key=lambda index: keys[index])
@@ -127,16 +127,11 @@ _QUANTITY = re.compile(r"([-+]?\d+(?:\.\d+)?)(|m|k|[MGTPE]|[KMGTPE]i)")
 
 
 def _sort_key(value: Any) -> tuple[int, Any]:
-    """Numbers and quantities by size, words in natural order (`pod-2` before `pod-10`)."""
+    """Numbers and quantities by size, words by their characters."""
     if isinstance(value, bool | int | float):
-        return (1, (float(value),))
+        return (1, float(value))
     text = value if isinstance(value, str) else jsonpath.go_json(value)
     quantity = _QUANTITY.fullmatch(text)
     if quantity:
-        return (1, (float(quantity[1]) * _SUFFIX[quantity[2]],))
-    return (
-        2,
-        tuple(
-            (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text)
-        ),
-    )
+        return (1, float(quantity[1]) * _SUFFIX[quantity[2]])
+    return (2, text)

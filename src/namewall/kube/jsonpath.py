@@ -43,7 +43,7 @@ class Recursive:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """`$`: the whole object again."""
+    """`$`: the whole object again; in a range, the whole item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,13 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """What kubectl finds out only when it applies the template."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """`{range PATH}…{end}`; the path is the rest of its own action."""
 
@@ -81,12 +88,13 @@ class Range:
     body: tuple[Path, ...]
 
 
-Step = Text | Field | Wildcard | Recursive | Root | Slice | Union | Literal | Filter | Range
+Step = Text | Field | Wildcard | Recursive | Root | Slice | Union | Literal | Filter | Fail | Range
 Path = tuple[Step, ...]
 
 _INT = re.compile(r"[-+]?\d+")
 _SLICE = re.compile(r"\s*(-?\d*)\s*(?::\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?)?$")
-_OPERATOR = re.compile(r"==|!=|<=|>=|<|>")
+_OPERATOR = re.compile(r"[!<>=]+")
+_OPERATORS = ("==", "!=", "<", "<=", ">", ">=")
 _NAME_END = " \t\r\n.,[]|@$\"'{}()=!<>"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -152,22 +160,20 @@ class _Parser:
             if word and word[1] == "end":
                 self.at = word.end()
                 self._close()
-                if not inside_range:
-                    raise JSONPathError("not in range, nothing to end")
-                return parts
+                if inside_range:
+                    return parts
+                parts.append((Fail("not in range, nothing to end"),))
+                continue
             if word:
                 self.at = word.end()
                 over = self._action()
-                parts.append((Range(_join(over), tuple(self._parts(inside_range=True))),))
+                parts.append((Range(over, tuple(self._parts(inside_range=True))),))
             else:
-                parts.extend(self._action())
-        if inside_range:
-            raise JSONPathError("unclosed range: `{end}` is missing")
-        return parts
+                parts.append(self._action())
+        return parts  # a range that nobody ends goes to the end
 
-    def _action(self) -> list[Path]:
-        """The expressions up to the closing brace; white space and texts divide them."""
-        found: list[Path] = []
+    def _action(self) -> Path:
+        """The path up to the closing brace; white space in it means nothing."""
         path: list[Step] = []
         while True:
             if self.at >= len(self.source):
@@ -175,19 +181,11 @@ class _Parser:
             char = self.source[self.at]
             if char == "}":
                 self.at += 1
-                if path:
-                    found.append(tuple(path))
-                return found
-            if char.isspace() or char == ",":
+                return tuple(path) or (Field(""),)
+            if char.isspace():
                 self.at += 1
-                if path:
-                    found.append(tuple(path))
-                    path = []
             elif char in "\"'":
-                if path:
-                    found.append(tuple(path))
-                    path = []
-                found.append((Text(self._quoted()),))
+                path.append(Text(self._quoted()))
             else:
                 path.extend(self._step())
 
@@ -227,7 +225,7 @@ class _Parser:
                 return []
             return [Field(self._name())]
         if char == "[":
-            return [self._bracket()]
+            return self._bracket()
         if char == "*":
             self.at += 1
             return [Wildcard()]
@@ -239,9 +237,9 @@ class _Parser:
         name_ = self._name()
         if name_ in ("true", "false"):
             return [Literal(name_ == "true")]
-        if not name_:
-            raise JSONPathError(f"unrecognized character in action: {char!r}")
-        raise JSONPathError(f"unrecognized identifier {name_}")
+        if not name_ or not (name_[0].isalpha() or name_[0] == "_"):
+            raise JSONPathError(f"unrecognized character in action: U+{ord(char):04X} '{char}'")
+        return [Fail(f"unrecognized identifier {name_}")]
 
     def _name(self) -> str:
         """A member's name; a backslash takes the next character as it is."""
@@ -274,29 +272,29 @@ class _Parser:
                 out.append(char)
         raise JSONPathError("unterminated quoted string")
 
-    def _bracket(self) -> Step:
+    def _bracket(self) -> Path:
         inner = self._inner()
         stripped = inner.strip()
         if stripped == "*":
-            return Wildcard()
+            return (Wildcard(),)
         if stripped.startswith("?("):
             if not stripped.endswith(")"):
                 raise JSONPathError("unclosed filter: `)` is missing")
-            return _filter(stripped[2:-1])
-        parts = _divided(inner)
+            return (_filter(stripped[2:-1]),)
+        parts = re.findall(r"""(?:'(?:\\.|[^'])*'|[^,])+""", inner)
         if len(parts) > 1:
-            return Union(tuple((_Parser(f"[{part}]")._bracket(),) for part in parts))
-        if stripped[:1] in ("'", '"'):
-            return Field(_Parser(stripped)._quoted())
+            return (Union(tuple(_Parser(f"[{part.strip()}]")._bracket() for part in parts)),)
+        if re.fullmatch(r"'[^']*'", stripped):
+            return _Parser(
+                f".{stripped[1:-1]}}}"
+            )._action()  # dots count inside the quotes too, as in kubectl
         numbers = _SLICE.match(inner)
         if numbers is None or not stripped:
             raise JSONPathError(f"invalid array index {inner}")
         start, end, step = (int(text) if text else None for text in numbers.groups())
         if ":" not in inner:
-            return Slice(start, None, index=True)
-        if step is not None and step <= 0:
-            raise JSONPathError("step must be > 0")
-        return Slice(start, end, step or 1)
+            return (Slice(start, None, index=True),)
+        return (Slice(start, end, 1 if step is None else step),)
 
     def _inner(self) -> str:
         """What stands between `[` and its `]`, quotes and inner brackets minded."""
@@ -322,11 +320,6 @@ class _Parser:
         raise JSONPathError("unterminated array")
 
 
-def _divided(inner: str) -> list[str]:
-    """Split at commas outside quotes."""
-    return re.findall(r"""(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|[^,])+""", inner)
-
-
 def _filter(inner: str) -> Filter:
     at, quote, depth = 0, "", 0
     while at < len(inner):
@@ -349,11 +342,7 @@ def _filter(inner: str) -> Filter:
 
 
 def _operand(text: str) -> Path:
-    return _join(_Parser(text.strip() + "}")._action())
-
-
-def _join(paths: Sequence[Path]) -> Path:
-    return tuple(step for path in paths for step in path)
+    return _Parser(text.strip() + "}")._action()
 
 
 # --- applying ---------------------------------------------------------------------------------------------
@@ -364,7 +353,7 @@ def _render(parts: Sequence[Path], current: Any, root: Any) -> list[str]:
     for part in parts:
         if isinstance(part[0], Range):
             for item in _apply(part[0].over, [current], root):
-                out += _render(part[0].body, item, root)
+                out += _render(part[0].body, item, item)
         else:
             out.append(" ".join(text(value) for value in _apply(part, [current], root)))
     return out
@@ -428,6 +417,8 @@ def _one(step: Step, value: Any, root: Any) -> Iterable[Any]:
         case Filter():
             items = [value[key] for key in sorted(value)] if isinstance(value, dict) else value
             return [item for item in items if _holds(step, item, root)] if isinstance(items, list) else []
+        case Fail(why):
+            raise JSONPathError(why)
     raise JSONPathError("range is only allowed at the beginning of an action")
 
 
@@ -444,23 +435,38 @@ def _slice(step: Slice, value: Any) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise JSONPathError(f"{text(value)} is not array or slice")
+        raise JSONPathError(f"{_go_type(value)} is not array or slice")
     size = len(value)
     start = step.start or 0
     start += size if start < 0 else 0
     if step.index:
-        if not 0 <= start < size:
-            raise JSONPathError(f"array index out of bounds: index {start}, length {size}")
-        return [value[start]]
-    end = size if step.end is None else step.end
-    end += size if end < 0 else 0
-    return value[max(start, 0) : min(end, size) : step.step]
+        end = start + 1
+    else:
+        end = size if step.end is None else step.end
+        end += size if end < 0 else 0
+    if start == end:
+        return []
+    for index, limit in ((start, size - 1), (end - 1, size - 1)):
+        if not 0 <= index <= limit:
+            raise JSONPathError(f"array index out of bounds: index {index}, length {size}")
+    if start > end:
+        raise JSONPathError(f"starting index {start} is greater than ending index {end}")
+    if step.step <= 0:
+        raise JSONPathError("step must be > 0")
+    return value[start : end : step.step]
+
+
+def _go_type(value: Any) -> str:
+    names = {str: "string", bool: "bool", int: "int64", float: "float64"}
+    return names.get(type(value), "map[string]interface {}")
 
 
 def _holds(test: Filter, item: Any, root: Any) -> bool:
     left = _apply(test.left, [item], root)
     if test.operator == "exists":
         return bool(left)
+    if test.operator not in _OPERATORS:
+        raise JSONPathError(f"unrecognized filter operator {test.operator}")
     right = _apply(test.right, [item], root)
     if not left or not right:
         return False
