@@ -206,7 +206,9 @@ def _determinize(root: _Node, nodes: int, budget: int, selectors: Mapping[str, s
 
 
 def _blame(selectors: Mapping[str, str], limit: int) -> str:
-    floating = sorted({form for form in selectors.values() if form.count("*") > 1 and not form.startswith("**.")})
+    floating = sorted(
+        {form for form in selectors.values() if form.count("*") > 1 and not form.startswith("**.")}
+    )
     worst = floating or sorted({form for form in selectors.values() if "*" in form})
     named = ", ".join(f"`{form}`" for form in worst[:3])
     return (

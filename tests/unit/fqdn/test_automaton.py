@@ -35,7 +35,20 @@ def agree(forms: list[str], names: list[str]) -> None:
 
 def test_each_kind_of_pattern() -> None:
     forms = ["a.x.", "*.x.", "**.x.", "a*.x.", "*b*.x.", "*", "sub.*.", "x.", "*x.", "**.a*.x.", "*.*.x."]
-    names = ["a.x.", "ab.x.", "b.x.", "a.b.x.", "c.a.b.x.", "x.", "ax.", ".", "sub.a.", "sub.a.b.", "z.abc.x.", "y."]
+    names = [
+        "a.x.",
+        "ab.x.",
+        "b.x.",
+        "a.b.x.",
+        "c.a.b.x.",
+        "x.",
+        "ax.",
+        ".",
+        "sub.a.",
+        "sub.a.b.",
+        "z.abc.x.",
+        "y.",
+    ]
     agree(forms, names)
 
 
@@ -69,10 +82,21 @@ def test_characters_of_no_pattern_match_nothing() -> None:
 
 
 LABEL = st.text("ab*", min_size=1, max_size=4)
-FORM = st.lists(LABEL, min_size=1, max_size=3).map(".".join).map(
-    lambda text: "**." + re.sub(r"\*+", "*", text[3:]) + "." if text.startswith("**.") else re.sub(r"\*+", "*", text) + "."
-).map(lambda form: "*" if form in ("*.", "**.") else form)
-NAME = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4).map(lambda labels: ".".join(labels) + ".")
+FORM = (
+    st.lists(LABEL, min_size=1, max_size=3)
+    .map(".".join)
+    .map(
+        lambda text: (
+            "**." + re.sub(r"\*+", "*", text[3:]) + "."
+            if text.startswith("**.")
+            else re.sub(r"\*+", "*", text) + "."
+        )
+    )
+    .map(lambda form: "*" if form in ("*.", "**.") else form)
+)
+NAME = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4).map(
+    lambda labels: ".".join(labels) + "."
+)
 
 
 @settings(max_examples=300, deadline=None)
