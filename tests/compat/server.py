@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,7 +135,3 @@ def eventually(check: Any, seconds: float = 10) -> Any:
             return value
         assert time.monotonic() < end, f"not within {seconds} s: {check}"
         time.sleep(0.05)
-
-
-def command_of(arguments: Sequence[str]) -> str:
-    return "kubectl " + " ".join(arguments)
