@@ -23,12 +23,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from lab import cluster, kubectl, netns
 from lab.cluster import Lab
 from lab.names import World, page_world
 from lab.play import Reader
 from lab.scene import PAGE
-
-from lab import cluster, kubectl, netns
 
 FURTHER_PODS = 10
 

@@ -82,41 +82,43 @@ static __always_inline int load_message(struct __sk_buff *skb, struct work *w, _
 __noinline int read_name(__u32 offset)
 {
 	struct work *w = get_work();
-	__u32 left = 0;
 	__u64 hash;
 
 	if (!w)
 		return -1;
 	hash = w->secret;
-	for (__u32 i = 0; i <= MAX_NAME; i++) {
-		__u32 where = offset + i, at = i - 1;
-		__u8 c;
+	w->dns.left = 0;
+	for (__u32 i = 0; i < MAX_NAME; i++) {
+		__u32 where = offset + i, at = i - 1, left = w->dns.left;
+		__u8 c, shown;
 
-		if (where >= w->dns.length || i == MAX_NAME)
+		if (where >= w->dns.length)
 			return -1;
 		c = byte_at(w, where);
-		HIDE(at);
 		if (left) {
-			left--;
 			if (c == '.' || !c)
 				return -1;
 			c = lower(c);
-			w->name[at & 0xff] = c;
+			shown = c;
+			left--;
 		} else {
 			if (c > 63)
 				return -1;
-			if (i)
-				w->name[at & 0xff] = '.';
+			shown = '.';
 			left = c;
 		}
+		w->dns.left = left;
 		hash = (hash ^ c) * FNV_PRIME;
-		if (!left && !c) {
-			if (!i)
-				w->name[0] = '.';
-			w->dns.hash = hash;
-			w->dns.name_length = i ? i : 1;
-			return where + 1;
-		}
+		HIDE(at);
+		if (i)
+			w->name[at & 0xff] = shown;
+		if (c)
+			continue;
+		if (!i)
+			w->name[0] = '.';
+		w->dns.hash = hash;
+		w->dns.name_length = i ? i : 1;
+		return where + 1;
 	}
 	return -1;
 }

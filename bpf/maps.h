@@ -107,11 +107,12 @@ struct {
 	__array(values, struct automaton_cells);
 } automaton SEC(".maps");
 
+/* Inner maps give sizes, not types: before 6.3 a map with BTF and one without do not count as alike. */
 struct connection_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 64);
-	__type(key, struct connection_key);
-	__type(value, struct connection);
+	__uint(key_size, sizeof(struct connection_key));
+	__uint(value_size, sizeof(struct connection));
 };
 
 struct {
@@ -126,8 +127,8 @@ struct grant_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct grant_key);
-	__type(value, struct grant_page);
+	__uint(key_size, sizeof(struct grant_key));
+	__uint(value_size, sizeof(struct grant_page));
 };
 
 struct {
@@ -141,8 +142,8 @@ struct {
 struct pending_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PENDING_SETS);
-	__type(key, __u32);
-	__type(value, struct pending_set);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct pending_set));
 };
 
 struct {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.conformance.scenario import Scenario
 
 CASES = sorted(Path(__file__).parent.glob("*.yaml"))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.compat.kubelet import Kubelet
 from tests.compat.server import KUBECTL, ROOT, Server
 

@@ -7,9 +7,9 @@ import threading
 from typing import Any
 
 import httpx
-from tests.compat.server import NODE, Server
 
 from namewall.kube.config import KubeConfig
+from tests.compat.server import NODE, Server
 
 _NOW = "2026-01-01T00:00:00Z"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.compat import manifests
-from tests.compat.server import Server, eventually
 
 from namewall.kube.config import KubeConfig
+from tests.compat import manifests
+from tests.compat.server import Server, eventually
 
 CMS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"

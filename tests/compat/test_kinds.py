@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.compat import manifests
 from tests.compat.manifests import Object
 from tests.compat.server import Server, eventually, to_yaml

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from tests.compat import manifests
 from tests.compat.manifests import Object
 from tests.compat.server import Server, to_yaml

@@ -15,12 +15,12 @@ from pathlib import Path
 import pexpect
 import pytest
 import pytest_asyncio
+
+from namewall.model.instance import Instance
 from tests.compat import manifests
 from tests.compat.kubelet import Kubelet
 from tests.compat.server import KUBECTL, Server, eventually, to_yaml
 from tests.e2e.runtime.harness import Lab
-
-from namewall.model.instance import Instance
 
 pytestmark = [
     pytest.mark.root,

@@ -11,8 +11,6 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
-from tests.conformance.scenario import shared
-
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.net import Address, Direction, Protocol
 from namewall.policy.compile import compile
@@ -22,6 +20,7 @@ from namewall.policy.map_state import MapState
 from namewall.policy.parse import parse
 from namewall.policy.ports import named_ports
 from namewall.policy.rules import Policy, policy_prefixes
+from tests.conformance.scenario import shared
 
 PORTS = named_ports(
     (f"serve-{port}-{p.lower()}", p, port) for port in (80, 81) for p in ("TCP", "UDP", "SCTP")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.conformance.scenario import rows, shared
-
 from namewall.policy.parse import parse
 from namewall.policy.patterns import Pattern, matches_form, normalize
+from tests.conformance.scenario import rows, shared
 
 
 def _accepted(item: dict[str, str], dns: bool) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.conformance.scenario import rows
-
 from namewall.policy.parse import parse
+from tests.conformance.scenario import rows
 
 
 def test_every_policy_is_accepted_or_refused_as_cilium_does() -> None:

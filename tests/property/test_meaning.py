@@ -9,6 +9,15 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from namewall.model.identity import Reserved
+from namewall.model.labels import RESERVED_LABELS
+from namewall.model.net import Direction, Protocol
+from namewall.policy.compile import compile
+from namewall.policy.decide import PeerFacts, decide
+from namewall.policy.lookup import cidr_classes, dns_passes, granted_selectors, lookup
+from namewall.policy.resolver import Resolver
+from namewall.policy.rules import Policy, fqdn_selectors, policy_prefixes
 from spec import oracle
 from tests.property.policies import (
     ADDRESSES,
@@ -23,15 +32,6 @@ from tests.property.policies import (
     parsed,
     raw_policies,
 )
-
-from namewall.model.identity import Reserved
-from namewall.model.labels import RESERVED_LABELS
-from namewall.model.net import Direction, Protocol
-from namewall.policy.compile import compile
-from namewall.policy.decide import PeerFacts, decide
-from namewall.policy.lookup import cidr_classes, dns_passes, granted_selectors, lookup
-from namewall.policy.resolver import Resolver
-from namewall.policy.rules import Policy, fqdn_selectors, policy_prefixes
 
 EXAMPLES = int(os.environ.get("NAMEWALL_EXAMPLES", "2000"))
 """`make test-long` asks for 100,000."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from lab import cluster, kubectl, netns
 from lab.cluster import Lab
 from lab.names import page_world

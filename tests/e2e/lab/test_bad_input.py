@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lab.play import Reader
 
 from lab import cluster, kubectl
+from lab.play import Reader
 
 pytestmark = pytest.mark.root
 

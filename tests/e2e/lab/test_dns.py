@@ -8,6 +8,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import pytest
+
 from lab.dns import _reply, answer
 from lab.names import Site, World, page_world
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from lab import cluster, netns, page
 from lab.host import environment, run
 from lab.names import page_world

@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lab.names import BOTH, SLOTS, Network, Site, World, page_world, random_world, slot_networks
 
 FAMILIES = st.sampled_from([(4,), (6,), BOTH])

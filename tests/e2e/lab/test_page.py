@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lab import page
 from lab.names import random_world
 from lab.page import Outcome, lines, reached, timed_out

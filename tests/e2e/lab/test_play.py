@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from lab import cluster, netns, page
 from lab.cluster import Lab
 from lab.names import BOTH, page_world, random_world
 from lab.page import Step
 from lab.play import Reader, play
 from lab.scene import Scene, random_scene
-
-from lab import cluster, netns, page
 
 pytestmark = pytest.mark.root
 REPOSITORY = Path(page.__file__).resolve().parent.parent

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab.cluster import Lab
 from lab.host import Process, run
 from lab.page import Outcome, egress, reached, timed_out

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from lab import cluster, netns
 from lab.cluster import Lab
 from lab.host import Process
 from lab.names import page_world
 from lab.play import Reader
 from lab.scene import PAGE
-
-from lab import cluster, netns
 
 pytestmark = pytest.mark.root
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import dns.message
 import dns.query
 import pytest
+
 from lab import netns, world
 from lab.host import run
 from lab.names import World, page_world, random_world
-
 from namewall.model.instance import Instance
 
 pytestmark = pytest.mark.root

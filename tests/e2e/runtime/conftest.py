@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.e2e.runtime.harness import Lab
 
 from namewall.model.instance import Instance
+from tests.e2e.runtime.harness import Lab
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

@@ -12,8 +12,6 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.runtime.harness import SOURCES, Lab
-
 from namewall.agent.node import node_object, register
 from namewall.agent.pods import PodManager
 from namewall.kube.client import Client
@@ -23,6 +21,7 @@ from namewall.kube.resources import EVENTS, PODS
 from namewall.model.cluster import Cluster
 from namewall.runtime.base import Sandbox
 from namewall.runtime.pods import PodRuntime
+from tests.e2e.runtime.harness import SOURCES, Lab
 
 Object = dict[str, Any]
 

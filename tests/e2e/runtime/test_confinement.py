@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from tests.e2e.runtime.harness import Lab
 
 from namewall.runtime import seccomp
 from namewall.runtime.bundle import CAPABILITIES
+from tests.e2e.runtime.harness import Lab
 
 ATTEMPTS = [
     # what the host keeps there, before anything below leaves something of its own

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.e2e.runtime.harness import SOURCES, Lab
 
 from namewall.runtime import exec as pod_exec
+from tests.e2e.runtime.harness import SOURCES, Lab
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 0", 0), ("exit 28", 28), ("kill -9 $$", 137)])

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.e2e.runtime.harness import Lab
 
 from namewall.runtime import places, records
 from namewall.runtime.pods import RuntimeFailure, StartError, pod_processes
+from tests.e2e.runtime.harness import Lab
 
 
 async def test_a_command_runs_and_its_exit_code_is_recorded(lab: Lab) -> None:

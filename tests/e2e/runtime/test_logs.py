@@ -8,11 +8,11 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from tests.e2e.runtime.harness import Lab
 
 from namewall.runtime import log_index, logs
 from namewall.runtime.base import Sandbox
 from namewall.runtime.places import Attempt
+from tests.e2e.runtime.harness import Lab
 
 
 async def read(lab: Lab, sandbox: Sandbox, **options: object) -> str:

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.runtime.harness import SOURCES, Lab
-
 from namewall.runtime import host, network, places
 from namewall.runtime.base import Sandbox
+from tests.e2e.runtime.harness import SOURCES, Lab
 
 
 def ip(*arguments: str) -> str:

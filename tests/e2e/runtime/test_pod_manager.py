@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.e2e.runtime.harness import Lab
-from tests.e2e.runtime.node import Node, is_ready, phase, status
 
 from namewall.kube.resources import CONFIG_MAPS
 from namewall.runtime import records
+from tests.e2e.runtime.harness import Lab
+from tests.e2e.runtime.node import Node, is_ready, phase, status
 
 
 @pytest.fixture

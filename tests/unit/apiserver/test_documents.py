@@ -6,11 +6,11 @@ import gzip
 import json
 
 import pytest
-from tests.compat import manifests
 
 from namewall.apiserver import defaults, openapi, registry, schema
 from namewall.apiserver.request import Target, negotiate, parse_path, wants_aggregated_discovery
 from namewall.apiserver.values import deep_copy
+from tests.compat import manifests
 
 
 @pytest.mark.parametrize("group", sorted({resource.group for resource in registry.RESOURCES}))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.unit.policy.build import Raw, cnp, egress, good, netpol, pod
-from tests.unit.policy.test_parse import LAB
 
 from namewall.model.identity import Reserved
 from namewall.model.net import Direction, Protocol
@@ -15,6 +13,8 @@ from namewall.policy.lookup import cidr_classes, lookup
 from namewall.policy.map_state import ALLOW_ALL, CidrPeer, FqdnPeer, IdentityPeer, PolicyKey
 from namewall.policy.ports import block_bits, blocks, named_ports
 from namewall.policy.rules import policy_prefixes
+from tests.unit.policy.build import Raw, cnp, egress, good, netpol, pod
+from tests.unit.policy.test_parse import LAB
 
 BACKEND = pod(app="backend")
 DNS = pod("kube-system", k8s_app="kube-dns")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol
 
 from namewall.policy.parse import enforceable, parse
 from namewall.policy.selectors import FqdnSelector, LabelSelector
+from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol
 
 LAB = cnp(
     {

@@ -7,9 +7,9 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spec import oracle
 
 from namewall.policy.patterns import Pattern, granted, matches_form, normalize
+from spec import oracle
 
 
 @pytest.mark.parametrize(

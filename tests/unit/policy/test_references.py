@@ -5,8 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.unit.policy.build import egress, good, pod
-from tests.unit.policy.test_parse import LAB
 
 from namewall.model.labels import identity_labels, is_relevant
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
@@ -14,6 +12,8 @@ from namewall.policy.identity_index import IdentityIndex
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import dns_selectors, fqdn_selectors
 from namewall.policy.selectors import CidrSelector, LabelSelector
+from tests.unit.policy.build import egress, good, pod
+from tests.unit.policy.test_parse import LAB
 
 GROUP = CidrGroup("office", {"site": "a"}, frozenset({ip_network("198.51.100.0/24")}))
 SERVICE = ServiceFacts("data", "db", {"tier": "x"}, {"app": "db"})
