@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +12,56 @@ import pytest
 
 from lab import cluster, kubectl, netns
 from lab.cluster import Lab
+from lab.host import environment
 from lab.names import page_world
 from lab.page import prepare
 from lab.play import Reader
 from lab.scene import PAGE
+
+OWN_HOST = "NAMEWALL_TEST_OWN_HOST"
+"""Set inside the namespaces that a test marked `own_host` runs in."""
+
+# As a fresh machine has it: its own links, routes, sysctls of the network, nft tables and bpffs, an empty /run and
+# /var/lib; the cgroups stay the machine's. /sys is mounted anew, since it shows the links of who mounted it.
+_FRESH_HOST = """
+set -e
+mount -t tmpfs tmpfs /run
+mkdir /run/keep
+mount --rbind /sys/fs/cgroup /run/keep
+mount -t sysfs sysfs /sys
+mount --rbind /run/keep /sys/fs/cgroup
+umount -l /run/keep
+rmdir /run/keep
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs tmpfs /var/lib
+ip link set lo up
+exec "$@"
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "own_host: runs in network and mount namespaces of its own, as on a fresh host"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test that compares the whole host before and after cannot share it: it runs again in a host of its own."""
+    if not pyfuncitem.get_closest_marker("own_host") or os.environ.get(OWN_HOST):
+        return None
+    again = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _FRESH_HOST, "sh", *again],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=pyfuncitem.config.rootpath,
+        env={**environment(), OWN_HOST: "1"},
+    )
+    if done.returncode != 0:
+        pytest.fail(done.stdout + done.stderr, pytrace=False)
+    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

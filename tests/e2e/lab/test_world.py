@@ -82,6 +82,7 @@ def test_names_are_answered_on_every_resolver_address(
         assert got == {str(address) for address in site.at(4, 0)}
 
 
+@pytest.mark.own_host
 def test_stop_leaves_the_host_as_it_was(instance: Instance) -> None:
     before = _network_state()
     world.start(random_world(11, netns.free_slot()), instance)
@@ -92,6 +93,7 @@ def test_stop_leaves_the_host_as_it_was(instance: Instance) -> None:
     world.stop(instance)  # again does nothing
 
 
+@pytest.mark.own_host
 def test_stop_also_clears_up_after_servers_that_were_killed(instance: Instance) -> None:
     before = _network_state()
     process = world.start(page_world(netns.free_slot()), instance)
@@ -100,6 +102,7 @@ def test_stop_also_clears_up_after_servers_that_were_killed(instance: Instance) 
     assert _network_state() == before
 
 
+@pytest.mark.own_host
 def test_a_second_world_in_the_same_slot_is_refused_and_the_first_not_touched(
     outside: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -115,6 +118,7 @@ def test_a_free_slot_is_one_the_host_does_not_route(outside: World) -> None:
     assert netns.free_slot() != outside.slot
 
 
+@pytest.mark.own_host
 def test_a_world_whose_servers_cannot_start_says_why_and_leaves_nothing(instance: Instance) -> None:
     before = _network_state()
     broken = World(page_world(netns.free_slot()).sites, netns.free_slot(), port=70000)
