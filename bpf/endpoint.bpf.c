@@ -172,25 +172,31 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w)
 	return bpf_redirect_peer(skb->ifindex, 0);
 }
 
-/* A UDP packet from a port where questions are judged. */
+/* A UDP packet from a port where questions are judged. What nobody asked for drops, and so does what cannot be
+ * read, unless it belongs to a connection that is no DNS. */
 static __always_inline int answer(struct __sk_buff *skb, struct work *w)
 {
 	__u32 enforced = w->flags & ENFORCE_EGRESS;
 	int asked, begun;
 
-	if (!load_message(skb, w, MAX_ANSWER) && word_at(w, 2) & DNS_QR) {
-		if (!read_question()) {
-			asked = take_question();
-			if (asked) {
-				if (asked & 2 && !(w->dns.flags & DNS_RCODE) && w->dns.answers && learn() && enforced)
-					return drop(skb, INGRESS, DROP_DNS_MALFORMED);
-				return PASS;
-			}
-		}
-		begun = begun_by(w);
-		if (enforced && begun != INGRESS)
-			return drop(skb, INGRESS, DROP_DNS_UNSOLICITED);
+	if (load_message(skb, w, MAX_ANSWER)) {
+		if (enforced && begun_by(w) < 0)
+			return drop(skb, INGRESS, DROP_DNS_MALFORMED);
+		return follow(skb, w, INGRESS);
 	}
+	if (!(word_at(w, 2) & DNS_QR))
+		return follow(skb, w, INGRESS);
+	if (!read_question()) {
+		asked = take_question();
+		if (asked) {
+			if (asked & 2 && !(w->dns.flags & DNS_RCODE) && w->dns.answers && learn() && enforced)
+				return drop(skb, INGRESS, DROP_DNS_MALFORMED);
+			return PASS;
+		}
+	}
+	begun = begun_by(w);
+	if (enforced && begun != INGRESS)
+		return drop(skb, INGRESS, DROP_DNS_UNSOLICITED);
 	return follow(skb, w, INGRESS);
 }
 
@@ -270,7 +276,9 @@ int to_endpoint(struct __sk_buff *skb)
 	reason = parse(skb, INGRESS);
 	if (reason)
 		return drop(skb, INGRESS, reason);
-	if (!skb->ingress_ifindex)
+	/* What comes back to where it came from is a workload that meets itself behind a Service: nft gave it the
+	 * gateway's address, and no policy may keep a pod from itself (Kubernetes), as none keeps out the host. */
+	if (!skb->ingress_ifindex || skb->ingress_ifindex == skb->ifindex)
 		w->packet.flags |= PACKET_LOCAL_ORIGIN;
 	if (is_neighbour_discovery(&w->packet)) {
 		if (w->packet.hop_limit == 255 && (w->packet.icmp_type == ICMP6_NEIGHBOR_SOLICITATION ||

@@ -1,4 +1,4 @@
-"""The three daemons' own entry points; `namewall up` starts them, nobody types them."""
+"""Entry points of the API server and the agent (the monitor has its own, `namewall.runtime.monitor`); `namewall up` starts them, nobody types them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,6 @@ def apiserver_command() -> None:
             cluster_domain=cluster.domain,
         )
     )
-
-
-@click.command("monitor")
-def monitor_command() -> None:
-    """What starts containers and notes how they end."""
-    from namewall.runtime.monitor import serve
-
-    serve(instance())
 
 
 @click.command("agent")

@@ -23,9 +23,8 @@ COMMANDS = {
     "cluster-dns": "cluster_dns",
     "apiserver": "daemons",
     "agent": "daemons",
-    "monitor": "daemons",
 }
-HIDDEN = {"cluster-dns", "apiserver", "agent", "monitor"}
+HIDDEN = {"cluster-dns", "apiserver", "agent"}
 
 
 class LazyGroup(click.Group):

@@ -53,7 +53,7 @@ def spawn(instance: Instance, name: str) -> Process:
     os.makedirs(f"{instance.run_dir}/daemons", mode=0o700, exist_ok=True)
     with open(log_file(instance, name), "ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "namewall", name],
+            _command(instance, name),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -88,6 +88,12 @@ def stop(instance: Instance, name: str, patience: float = 5.0) -> bool:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_pid_file(instance, name))
     return True
+
+
+def _command(instance: Instance, name: str) -> list[str]:
+    if name == "monitor":  # without the CLI's imports: it is the one that should stay small
+        return [sys.executable, "-m", "namewall.runtime.monitor", instance.run_dir]
+    return [sys.executable, "-m", "namewall", name]
 
 
 def log_file(instance: Instance, name: str) -> str:

@@ -28,7 +28,7 @@ from namewall.runtime import log_index, places, records, syscalls
 from namewall.runtime.places import Attempt
 
 if TYPE_CHECKING:
-    from namewall.model.instance import Instance
+    pass
 
 Reply = Callable[[dict[str, Any]], None]
 
@@ -391,16 +391,12 @@ def _last_error(path: str) -> str:
     return message
 
 
-def serve(instance: Instance) -> None:
-    """Until SIGTERM. Containers are not touched."""
-    main(instance.run_dir)
-
-
 def main(run_dir: str) -> None:
+    """Until SIGTERM. Containers are not touched."""
     os.makedirs(places.pods(run_dir), mode=0o700, exist_ok=True)
     Monitor(run_dir).run()
 
 
 if __name__ == "__main__":
-    # Without the CLI's imports: a third of the memory.
+    # Started as a module of its own, without the CLI's imports: a third of the memory.
     main(sys.argv[1])
