@@ -1,4 +1,7 @@
-"""Entry points of the API server and the agent (the monitor has its own, `namewall.runtime.monitor`); `namewall up` starts them, nobody types them."""
+"""Entry points of the API server and the agent; `namewall up` starts them, nobody types them.
+
+The monitor has its own, `namewall.runtime.monitor`, without what the CLI imports.
+"""
 
 from __future__ import annotations
 

@@ -22,13 +22,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from namewall.runtime import log_index, places, records, syscalls
 from namewall.runtime.places import Attempt
-
-if TYPE_CHECKING:
-    pass
 
 Reply = Callable[[dict[str, Any]], None]
 
