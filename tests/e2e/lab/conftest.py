@@ -25,6 +25,8 @@ OWN_HOST = "NAMEWALL_TEST_OWN_HOST"
 # /var/lib; the cgroups stay the machine's. /sys is mounted anew, since it shows the links of who mounted it.
 _FRESH_HOST = """
 set -e
+# copies of mounts of other instances, which would vanish in the middle of a test
+awk '$5 ~ "^/(tmp|run)/" {print $5}' /proc/self/mountinfo | sort -r | xargs -r umount -l
 mount -t tmpfs tmpfs /run
 mkdir /run/keep
 mount --rbind /sys/fs/cgroup /run/keep
