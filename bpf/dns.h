@@ -64,7 +64,7 @@ static __always_inline int load_message(struct __sk_buff *skb, struct work *w, _
 	__u32 length = w->packet.l4_length - sizeof(struct udphdr);
 	__u32 offset = w->packet.l4_offset + sizeof(struct udphdr);
 
-	if (!(w->packet.flags & PACKET_UDP_WHOLE) || skb->gso_segs > 1)
+	if ((w->packet.flags & (PACKET_UDP_WHOLE | PACKET_FRAGMENT)) != PACKET_UDP_WHOLE || skb->gso_segs > 1)
 		return -1;
 	if (length > limit)
 		length = limit;

@@ -339,5 +339,7 @@ IN_BTF(enum event_type, event_type);
 IN_BTF(enum learned_flags, learned_flags);
 IN_BTF(enum connection_flags, connection_flags);
 IN_BTF(enum maintain_operation, maintain_operation);
+IN_BTF(enum grant_result, grant_result);
+IN_BTF(struct maintain_request, maintain_request);
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

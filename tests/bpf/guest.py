@@ -20,7 +20,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "kernel-6.1"
 MODULES = ("crc32c_generic", "libcrc32c", "veth", "sch_ingress", "cls_bpf")
-PACKAGES = ("dns", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "pytest_timeout.py", "py.py")
+PACKAGES = (
+    "dns",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "pytest_timeout.py",
+    "py.py",
+)
 LIBRARIES = ("libbpf.so.1",)
 LEFT_OUT = {"test", "idlelib", "tkinter", "lib2to3", "ensurepip", "pydoc_data", "turtledemo", "dist-packages"}
 INIT = """#!/bin/busybox sh
@@ -94,7 +104,19 @@ def fetch_kernel() -> tuple[Path, Path]:
 def make_initrd(target: Path, modules: Path, init: str) -> None:
     tree = CACHE / "tree"
     shutil.rmtree(tree, ignore_errors=True)
-    for name in ("bin", "proc", "sys", "dev", "tmp", "run", "modules", "packages", "src", "repository", "var"):
+    for name in (
+        "bin",
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "run",
+        "modules",
+        "packages",
+        "src",
+        "repository",
+        "var",
+    ):
         (tree / name).mkdir(parents=True)
     (tree / "var/run").symlink_to("/run")
     busybox = shutil.which("busybox")
@@ -105,9 +127,7 @@ def make_initrd(target: Path, modules: Path, init: str) -> None:
     _copy_program(python, tree, "bin/python3")
     _copy_program(Path(shutil.which("ip") or "/sbin/ip"), tree, "bin/ip")
     stdlib = Path(sysconfig.get_path("stdlib"))
-    shutil.copytree(
-        stdlib, tree / str(stdlib).lstrip("/"), ignore=lambda _, names: LEFT_OUT & set(names)
-    )
+    shutil.copytree(stdlib, tree / str(stdlib).lstrip("/"), ignore=lambda _, names: LEFT_OUT & set(names))
     for extension in (stdlib / "lib-dynload").glob("*.so"):
         _copy_libraries(_needed(extension), tree)
     for library in LIBRARIES:
