@@ -29,6 +29,19 @@ def _programs() -> None:
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
+    """One of its own for each test."""
+    yield from _lab()
+
+
+@pytest.fixture(scope="module")
+def shared_lab() -> Iterator[Lab]:
+    """Loaded once for all tests of a module: verifying the programs takes longer than most tests."""
+    for lab in _lab():
+        lab.load()
+        yield lab
+
+
+def _lab() -> Iterator[Lab]:
     root = tempfile.mkdtemp(prefix="nw-", dir="/tmp")
     lab = None
     try:

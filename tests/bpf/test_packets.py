@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -61,15 +62,22 @@ from namewall.policy.map_state import (
     PolicyEntry,
     PolicyKey,
 )
-from namewall.state.tables import IpcacheRow, KnownName, ServiceBackend, VipKey
+from namewall.state.tables import IpcacheRow, KnownName, NodeTables, ServiceBackend, VipKey
 
 INGRESS = Direction.INGRESS
 
 
 @pytest.fixture
+def lab(shared_lab: Lab) -> Iterator[Lab]:
+    shared_lab.datapath.read_events()
+    yield shared_lab
+    shared_lab.apply(NodeTables())
+
+
+@pytest.fixture
 def pod(lab: Lab) -> Pod:
-    lab.load()
-    return lab.pod()
+    """A new one for each test: its maps are new too."""
+    return lab.pod(max(lab.pods, default=0) + 1)
 
 
 @pytest.fixture
@@ -110,7 +118,7 @@ def test_only_own_addresses_and_mac_leave_even_without_policy(
     assert bench.sends(pod, packet)
     assert bench.run("from_endpoint", pod, from_pod(pod, packet, mac=OTHER_MAC))[0] == SHOT
     assert reasons(bench) == [DropReason.INVALID_SOURCE_MAC]
-    stranger = a("10.99.0.77") if "." in other else a("2001:db8:99::77")
+    stranger = a("10.99.200.77") if "." in other else a("2001:db8:99::7777")
     assert not bench.sends(pod, ip(stranger, a(other), tcp(1, 443)))
     assert reasons(bench) == [DropReason.INVALID_SOURCE_IP]
 
@@ -131,7 +139,7 @@ def test_arp_is_for_own_addresses_and_the_gateway(lab: Lab, pod: Pod, bench: Ben
     assert passes(arp(pod.mac, "0.0.0.0", pod.ipv4))
     assert not passes(arp(pod.mac, "169.254.1.1", "169.254.1.1", 2))
     assert not passes(arp(OTHER_MAC, pod.ipv4, "169.254.1.1"))
-    assert not passes(arp(pod.mac, pod.ipv4, "10.99.0.77"))
+    assert not passes(arp(pod.mac, pod.ipv4, "10.99.200.77"))
     assert (
         bench.run("to_endpoint", pod, to_pod(pod, arp(OTHER_MAC, "1.2.3.4", pod.ipv4), kind=ARP))[0] == PASS
     )
@@ -154,7 +162,7 @@ def test_neighbour_discovery_is_for_own_addresses_and_the_gateway(lab: Lab, pod:
     assert passes("fe80::1234", 136, "fe80::1234")
     assert not passes(pod.ipv6, 136, "fe80::1")
     assert not passes("fe80::1", 136, "fe80::1")
-    assert not passes(pod.ipv6, 136, "2001:db8:99::77")
+    assert not passes(pod.ipv6, 136, "2001:db8:99::7777")
     assert not passes(pod.ipv6, 135, "fe80::1", hops=64)
     for kind in (133, 134, 137):
         assert not passes(pod.ipv6, kind, "fe80::1"), kind
@@ -187,7 +195,7 @@ def test_a_flow_event_names_the_entry(lab: Lab, pod: Pod, bench: Bench) -> None:
     assert not bench.sends(pod, out(pod, WORLD4[0], tcp(1000, 80)))
     flow, dropped = bench.events()
     assert isinstance(flow, Flow)
-    assert (flow.endpoint, flow.local_port, flow.remote_port, flow.identity) == (1, 1000, 443, 9)
+    assert (flow.endpoint, flow.local_port, flow.remote_port, flow.identity) == (pod.number, 1000, 443, 9)
     assert (flow.match, flow.peer, flow.l4_bits) == (MatchType.L3_L4, 9, 24)
     assert isinstance(dropped, Dropped)
     assert (dropped.reason, dropped.match) == (DropReason.POLICY_DENIED, MatchType.NONE)
@@ -195,10 +203,11 @@ def test_a_flow_event_names_the_entry(lab: Lab, pod: Pod, bench: Bench) -> None:
 
 def test_drops_like_the_last_are_counted_not_told(lab: Lab, pod: Pod, bench: Bench) -> None:
     lab.apply(tables(egress(), pod.row()))
+    before = lab.datapath.drops().get(DropReason.POLICY_DENIED, 0)
     for _ in range(5):
         assert not bench.sends(pod, out(pod, WORLD4[0], tcp(1000, 443)))
     assert reasons(bench) == [DropReason.POLICY_DENIED]
-    assert lab.datapath.drops()[DropReason.POLICY_DENIED] == 5
+    assert lab.datapath.drops()[DropReason.POLICY_DENIED] == before + 5
 
 
 PREFIXES = [
@@ -209,8 +218,8 @@ ADDRESSES = [
     "203.0.113.5",
     "203.0.113.6",
     "203.0.113.99",
-    "10.99.0.50",
-    "10.99.1.1",
+    "10.99.200.50",
+    "10.99.201.1",
     "2001:db8:2::9",
     "192.0.2.9",
 ]
@@ -224,8 +233,8 @@ PEERS = [
 L4S = [(0, 0, 0), (6, 0, 0), (6, 443, 16), (6, 440, 13), (6, 0, 1), (17, 5000, 16), (17, 0, 0)]
 IDENTITIES = {
     ip_network("10.99.0.0/16"): IpcacheRow(15, inside=True),
-    ip_network("10.99.0.50/32"): IpcacheRow(300, inside=True),
-    ip_network("10.99.1.1/32"): IpcacheRow(301, inside=True),
+    ip_network("10.99.200.50/32"): IpcacheRow(300, inside=True),
+    ip_network("10.99.201.1/32"): IpcacheRow(301, inside=True),
     ip_network("0.0.0.0/0"): IpcacheRow(9, inside=False),
     ip_network("::/0"): IpcacheRow(10, inside=False),
 }
@@ -248,7 +257,7 @@ def test_the_kernel_decides_as_lookup_does(lab: Lab, pod: Pod, bench: Bench) -> 
     rng = random.Random(2)
     learned = {"203.0.113.6": "a.example.", "2001:db8:2::9": "b.example.", "203.0.113.99": "c.example."}
     far = lab_time() + 1000
-    known = frozenset(KnownName(101, name, a(address), far) for address, name in learned.items())
+    known = frozenset(KnownName(pod.row().scope, name, a(address), far) for address, name in learned.items())
     compared = 0
     port = 1024
     for _ in range(40):
@@ -453,8 +462,8 @@ def vip_tables(pod: Pod, state: MapState, backends: tuple[ServiceBackend, ...]) 
     ipcache = {
         ip_network("10.98.0.0/16"): IpcacheRow(15, inside=True),
         ip_network("10.99.0.0/16"): IpcacheRow(15, inside=True),
-        ip_network("10.99.0.50/32"): IpcacheRow(300, inside=True),
-        ip_network("10.99.0.51/32"): IpcacheRow(301, inside=True),
+        ip_network("10.99.200.50/32"): IpcacheRow(300, inside=True),
+        ip_network("10.99.200.51/32"): IpcacheRow(301, inside=True),
     }
     return tables(
         state, pod.row(), ipcache=ipcache, services={vip: backends, replace(vip, protocol=TCP): backends}
@@ -462,7 +471,7 @@ def vip_tables(pod: Pod, state: MapState, backends: tuple[ServiceBackend, ...]) 
 
 
 def test_a_service_needs_every_backend(lab: Lab, pod: Pod, bench: Bench) -> None:
-    one, two = ServiceBackend(a("10.99.0.50"), 5353), ServiceBackend(a("10.99.0.51"), 5353)
+    one, two = ServiceBackend(a("10.99.200.50"), 5353), ServiceBackend(a("10.99.200.51"), 5353)
     state = egress(allow(IdentityPeer(300), TCP, 5353))
     packet = out(pod, "10.98.0.10", tcp(1, 53))
     lab.apply(vip_tables(pod, state, (one,)))  # type: ignore[arg-type]
@@ -481,14 +490,14 @@ def test_a_service_without_backends_drops_for_everyone(lab: Lab, pod: Pod, bench
 
 
 def test_a_service_with_too_many_kinds_of_backend_drops(lab: Lab, pod: Pod, bench: Bench) -> None:
-    backends = tuple(ServiceBackend(a("10.99.0.50"), 1000 + i) for i in range(17))
+    backends = tuple(ServiceBackend(a("10.99.200.50"), 1000 + i) for i in range(17))
     lab.apply(vip_tables(pod, egress(allow()), backends))  # type: ignore[arg-type]
     assert not bench.sends(pod, out(pod, "10.98.0.10", tcp(1, 53)))
     assert reasons(bench) == [DropReason.TOO_MANY_BACKENDS]
 
 
 def test_questions_at_a_service_obey_all_backends(lab: Lab, pod: Pod, bench: Bench) -> None:
-    one, two = ServiceBackend(a("10.99.0.50"), 5353), ServiceBackend(a("10.99.0.51"), 5353)
+    one, two = ServiceBackend(a("10.99.200.50"), 5353), ServiceBackend(a("10.99.200.51"), 5353)
     state = egress(
         allow(IdentityPeer(300), UDP, 5353, dns=frozenset({"a.example.", "b.example."})),
         allow(IdentityPeer(301), UDP, 5353, dns=frozenset({"b.example.", "c.example."})),
@@ -661,10 +670,10 @@ def test_what_no_answer_opens(lab: Lab, pod: Pod, bench: Bench) -> None:
         "224.0.0.1",
         "240.0.0.1",
         "255.255.255.255",
-        "10.99.0.9",
+        "10.99.200.9",
         "198.51.100.1",
     ]
-    never6 = ["::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:203.0.113.1", "2001:db8:99::9"]
+    never6 = ["::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:203.0.113.1", "2001:db8:99::9999"]
     may4 = [
         "10.1.2.3",
         "192.168.1.1",
@@ -711,7 +720,7 @@ def test_a_hundred_names_behind_one_address(lab: Lab, pod: Pod, bench: Bench) ->
 
 
 def test_grants_belong_to_who_asked(lab: Lab, pod: Pod, bench: Bench) -> None:
-    other = lab.pod(2)
+    other = lab.pod(pod.number + 1)
     lab.apply(tables(names("a.example."), pod.row(), other.row()))
     asked = question(pod, "a.example")
     assert bench.sends(pod, asked)
