@@ -81,9 +81,9 @@ class SyncClient:
             try:
                 response = self._exchange(connection, asked)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                if not reused:
+                if not reused or asked.method == "POST":
                     raise
-                # The server closed the idle connection before it read the request: that is no answer to it.
+                # The server closed the idle connection; what is the same when done twice is done again.
                 connection.close()
                 connection = self._connect(TIMEOUT)
                 response = self._exchange(connection, asked)
