@@ -58,13 +58,14 @@ static __always_inline __u8 lower(__u8 c)
 	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
 }
 
-/* The UDP payload into `w->message`. */
+/* The UDP payload into `w->message`. Not of a GSO super-packet: it could hide further messages (and whoever made
+ * it may have left gso_segs at 0, so that its size is what tells). */
 static __always_inline int load_message(struct __sk_buff *skb, struct work *w, __u32 limit)
 {
 	__u32 length = w->packet.l4_length - sizeof(struct udphdr);
 	__u32 offset = w->packet.l4_offset + sizeof(struct udphdr);
 
-	if ((w->packet.flags & (PACKET_UDP_WHOLE | PACKET_FRAGMENT)) != PACKET_UDP_WHOLE || skb->gso_segs > 1)
+	if ((w->packet.flags & (PACKET_UDP_WHOLE | PACKET_FRAGMENT)) != PACKET_UDP_WHOLE || skb->gso_size)
 		return -1;
 	if (length > limit)
 		length = limit;

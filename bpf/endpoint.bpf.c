@@ -158,7 +158,7 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w)
 		return follow(skb, w, EGRESS);
 	}
 	if (!readable)
-		return drop(skb, EGRESS, skb->gso_segs > 1 ? DROP_DNS_SEGMENTED : DROP_DNS_MALFORMED);
+		return drop(skb, EGRESS, skb->gso_size ? DROP_DNS_SEGMENTED : DROP_DNS_MALFORMED);
 	if (w->packet.flags & PACKET_OPTIONS)
 		return drop(skb, EGRESS, DROP_IP_OPTIONS);
 	if (w->judgement.name_ok) {

@@ -107,13 +107,13 @@ class Bench:
         self._programs = opened.programs
 
     def run(
-        self, program: str, pod: Pod, frame: bytes, *, local: bool = False, segments: int = 0
+        self, program: str, pod: Pod, frame: bytes, *, local: bool = False, segment: int = 0
     ) -> tuple[int, bytes]:
         """The action and the frame after it. `local`: the host itself sends it."""
         context = bytearray(192)
         struct.pack_into("<I", context, 36, 0 if local else 1)  # ingress_ifindex
         struct.pack_into("<I", context, 40, pod.ifindex)
-        struct.pack_into("<I", context, 164, segments)
+        struct.pack_into("<I", context, 176, segment)  # gso_size
         with inside(self.lab.node):
             action, after, _ = libbpf.run_on_packet(self._programs[program], frame, bytes(context), 1)
         return action, after

@@ -61,6 +61,7 @@ from namewall.policy.map_state import (
     MapState,
     PolicyEntry,
     PolicyKey,
+    RuleOrigin,
 )
 from namewall.state.tables import IpcacheRow, KnownName, NodeTables, ServiceBackend, VipKey
 
@@ -766,7 +767,7 @@ def test_what_is_no_question_drops_under_dns_rules(lab: Lab, pod: Pod, bench: Be
         assert not bench.sends(pod, out(pod, RESOLVER4, udp(4000, 53, payload))), payload
     assert set(reasons(bench)) == {DropReason.DNS_MALFORMED}
     frame = from_pod(pod, whole)
-    assert bench.run("from_endpoint", pod, frame, segments=2)[0] == SHOT
+    assert bench.run("from_endpoint", pod, frame, segment=40)[0] == SHOT
     assert not bench.sends(pod, out(pod, RESOLVER4, udp(4000, 53, wire), fragment=0x2000))
     assert bench.sends(pod, whole)
 
@@ -834,3 +835,32 @@ def test_hostile_answers_open_nothing_that_dnspython_does_not_read(lab: Lab, pod
                     wanted |= {record.address for record in rrset}
             assert set(addresses) <= wanted, bytes(wire)
     assert opened > 50
+
+
+def test_an_event_leads_back_to_its_rules(lab: Lab, pod: Pod, bench: Bench) -> None:
+    one, two = (RuleOrigin("CiliumNetworkPolicy", "default", name, "spec.egress[0]") for name in "pq")
+    key = PolicyKey(Direction.EGRESS, IdentityPeer(9), TCP, 440, 13)
+    entries = {
+        key: PolicyEntry(origins=(one,)),
+        replace(key, port=80, port_bits=16): PolicyEntry(origins=(two,)),
+    }
+    lab.apply(tables(MapState(False, True, entries), pod.row()))
+    assert bench.sends(pod, out(pod, WORLD4[0], tcp(1000, 443)))
+    assert not bench.sends(pod, out(pod, WORLD4[0], tcp(1000, 9)))
+    flow, dropped = bench.events()
+    assert isinstance(flow, Flow)
+    assert isinstance(dropped, Flow)
+    assert lab.datapath.origins(flow) == (one,)
+    assert lab.datapath.origins(dropped) == ()
+
+
+def test_questions_at_another_port_of_a_service(lab: Lab, pod: Pod, bench: Bench) -> None:
+    vip = VipKey(a("10.98.0.10"), 1053, UDP)
+    state = egress(allow(IdentityPeer(300), UDP, 5353, dns=frozenset({"a.example."})))
+    ipcache = {ip_network("10.99.200.50/32"): IpcacheRow(300, inside=True)}
+    services = {vip: (ServiceBackend(a("10.99.200.50"), 5353),)}
+    lab.apply(tables(state, pod.row(), ipcache=ipcache, services=services))
+    good, bad = (question(pod, name)[28:] for name in ("a.example", "b.example"))
+    assert bench.sends(pod, out(pod, "10.98.0.10", udp(4000, 1053, good)))
+    refused = with_checksums(out(pod, "10.98.0.10", udp(4000, 1053, bad)))
+    assert bench.run("from_endpoint", pod, from_pod(pod, refused))[0] == REDIRECT

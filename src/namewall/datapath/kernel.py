@@ -24,10 +24,10 @@ from namewall.datapath.numbers import read_numbers, write_numbers
 from namewall.datapath.slots import Slots
 from namewall.datapath.support import check_support
 from namewall.model.errors import Cannot
-from namewall.model.flow import DropReason, Event
+from namewall.model.flow import DropReason, Event, Flow, MatchType
 from namewall.model.instance import Instance
 from namewall.model.net import Network
-from namewall.policy.map_state import ALLOW_ALL, MapState
+from namewall.policy.map_state import ALLOW_ALL, MapState, RuleOrigin
 from namewall.state.tables import EndpointRow, NodeTables
 
 __all__ = ["KernelDatapath", "Options", "check_support"]
@@ -168,7 +168,7 @@ class KernelDatapath:
         # And prefixes that go count in the new policies as what lies around them does.
         leaving = rows.inherit(policies, self._heirs(old_prefixes, new_prefixes))
         changed |= table["policies"].put({**policies, **leaving})
-        self._write_dns_ports(self._dns_ports | rows.dns_ports_of(tables.policies.values()))
+        self._write_dns_ports(self._dns_ports | rows.dns_ports_of(tables))
         table["trusted"].put(trusted)
         table["trusted"].prune(trusted)
         changed |= self._names.swap() if changed_names else False
@@ -190,7 +190,7 @@ class KernelDatapath:
         removed |= table["policies"].prune(policies)
         self._forget_rules()
         table["dns_rules"].prune(self._dns_rules(selectors))
-        self._write_dns_ports(rows.dns_ports_of(tables.policies.values()))
+        self._write_dns_ports(rows.dns_ports_of(tables))
         if removed:
             self._config.bump()
         self._forget_prefixes(new_prefixes)
@@ -390,6 +390,15 @@ class KernelDatapath:
             if total:
                 found[reason] = total
         return found
+
+    def origins(self, event: Flow) -> tuple[RuleOrigin, ...]:
+        """The rules behind the entry that decided, as far as the tables of now still have it."""
+        state = next((state for number, state in self._policies.values() if number == event.policy), None)
+        if state is None or event.match is MatchType.NONE:
+            return ()
+        selectors = rows.classes_by_selector(self._numbers)
+        entries = rows.deciding(state, event, self._numbers, selectors)
+        return tuple(dict.fromkeys(origin for entry in entries for origin in entry.origins))
 
     def sweep(self, now: float) -> int:
         """At most every SWEEP_EVERY seconds of `now`."""

@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 
 from namewall.datapath import layout
 from namewall.datapath.numbers import Numbers
+from namewall.model.flow import Flow
 from namewall.model.identity import Reserved
-from namewall.model.net import Address, Network
+from namewall.model.net import Address, Direction, Network, Protocol
 from namewall.policy.map_state import (
     CidrPeer,
     DnsRules,
@@ -194,11 +195,42 @@ def dns_rule_rows(numbers: Numbers, used: Iterable[frozenset[str]], selectors: S
     return rows
 
 
-def dns_ports_of(policies: Iterable[MapState]) -> set[int]:
-    """53, and where some policy judges names."""
-    return {53} | {
-        key.port for state in policies for key, entry in state.entries.items() if entry.dns is not None
+def dns_ports_of(tables: NodeTables) -> set[int]:
+    """53, where some policy judges names, and the ports of services that lead there."""
+    ports = {53} | {
+        key.port
+        for state in tables.policies.values()
+        for key, entry in state.entries.items()
+        if entry.dns is not None
     }
+    leading = {
+        vip.port
+        for vip, backends in tables.services.items()
+        if any(backend.port in ports for backend in backends)
+    }
+    return ports | leading
+
+
+def deciding(state: MapState, event: Flow, numbers: Numbers, selectors: Selectors) -> list[PolicyEntry]:
+    """The entries behind the row that decided: several where selectors share a name class. At a service's
+
+    address the port is the backend's, so there only entries for all ports are found.
+    """
+    return [
+        entry
+        for key, entry in state.entries.items()
+        if key.direction is event.direction
+        and (8 + key.port_bits if key.protocol else 0) == event.l4_bits
+        and (not key.protocol or key.protocol == event.protocol)
+        and event.peer in _peers(key.peer, numbers, selectors)
+        and (not key.port_bits or _port_of(event) >> (16 - key.port_bits) == key.port >> (16 - key.port_bits))
+    ]
+
+
+def _port_of(event: Flow) -> int:
+    if event.protocol in (Protocol.ICMP, Protocol.ICMPV6):
+        return event.icmp_type
+    return event.remote_port if event.direction is Direction.EGRESS else event.local_port
 
 
 def ipcache_rows(ipcache: Mapping[Network, IpcacheRow]) -> Rows:
