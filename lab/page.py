@@ -84,7 +84,7 @@ def timed_out(outcome: Outcome) -> str | None:
     round, and curl's words are on stderr.
     """
     text = outcome.output + outcome.errors
-    said = re.search(r"curl: \(28\) .*", text)
+    said = re.search(r"curl: \(28\) (?!Resolving).*", text)  # a name that is not resolved is another matter
     if not said:
         words = " ".join(text.split())[:120]
         return f"no `curl: (28)` in `{words}`"

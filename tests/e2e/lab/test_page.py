@@ -92,6 +92,10 @@ def test_a_time_out_is_seen_with_and_without_a_terminal(outcome: Outcome) -> Non
         (replace(IN_A_TERMINAL, code=0), "exit code 0, not 28"),
         (replace(IN_A_TERMINAL, output="HTTP/2 200\n"), "no `curl: (28)` in `HTTP/2 200`"),
         (replace(IN_A_TERMINAL, output="curl: (7) refused\n" + ENDED, code=7), "no `curl: (28)`"),
+        (
+            replace(IN_A_TERMINAL, output="curl: (28) Resolving timed out after 5001 milliseconds\n"),
+            "no `curl: (28)`",
+        ),
         (replace(IN_A_TERMINAL, output=GAVE_UP), "no `command terminated"),
         (replace(IN_A_TERMINAL, output=GAVE_UP.replace("5004", "5301") + ENDED), "5.301 s, not 5.0 to 5.2"),
         (replace(IN_A_TERMINAL, output=GAVE_UP.replace("5004", "3200") + ENDED), "3.200 s, not 5.0 to 5.2"),
