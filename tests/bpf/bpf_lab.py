@@ -94,6 +94,8 @@ class Server:
         with inside(self._namespace):
             server = socket.socket(_family(address), socket.SOCK_STREAM)
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if ":" in address:
+                server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.bind((address, port))
             server.listen(64)
         self._start(server, self._tcp)
@@ -284,7 +286,7 @@ class Lab:
         self.server = Server(self.world)
         for address in (RESOLVER4, RESOLVER6):
             self.server.serve_dns(address)
-        for address in ("0.0.0.0",):
+        for address in ("0.0.0.0", "::"):
             self.server.serve_tcp(address, 443)
             self.server.serve_tcp(address, 80)
         self.datapath = KernelDatapath(self.instance)
