@@ -6,7 +6,6 @@ same objects in turn. An object's failure does not stop those after it.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -23,12 +22,12 @@ from namewall.cli.kubectl import (
     Problems,
     Session,
     connection_options,
-    error_text,
     named,
 )
 from namewall.cli.output import Printer, printer
 from namewall.kube import request as requests
 from namewall.kube.errors import ApiError
+from namewall.kube.jsonpath import go_json
 from namewall.kube.merge import LAST_APPLIED, STRATEGIC_GROUPS, annotated, last_applied, three_way
 from namewall.kube.request import PatchKind, Query
 from namewall.kube.resources import Resource
@@ -116,7 +115,15 @@ def apply_command(
     with Session.open(kubeconfig, context, namespace) as session:
         applier = _Applier(session, dry_run, manager, validation)
         one = applier.server_side if server_side else applier.client_side
-        _run(session, filename, recursive, show, dry_run, lambda *what: one(*what, force=force_conflicts))
+        _run(
+            session,
+            filename,
+            recursive,
+            validation != "Ignore",
+            show,
+            dry_run,
+            lambda *what: one(*what, force=force_conflicts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,7 @@ def _run(
     session: Session,
     filenames: tuple[str, ...],
     recursive: bool,
+    validate: bool,
     show: Printer | None,
     dry_run: str,
     one: Callable[[Manifest, Resource, str | None], Outcome],
@@ -138,13 +146,13 @@ def _run(
     problems = Problems()
     seen = False
     printed: list[Object] = []
-    work = _located(session, filenames, recursive, problems)
+    work = _located(session, filenames, recursive, validate, problems)
     for manifest, resource, namespace in work:
         seen = True
         try:
             outcome = one(manifest, resource, namespace)
         except _Problem as problem:
-            problems.add(problem.text)
+            problems.add(problem.error, problem.doing)
             continue
         if show is None:
             suffix = {"server": " (server dry run)", "client": " (dry run)"}.get(dry_run, "")
@@ -160,14 +168,14 @@ def _run(
 
 
 def _located(
-    session: Session, filenames: tuple[str, ...], recursive: bool, problems: Problems
+    session: Session, filenames: tuple[str, ...], recursive: bool, validate: bool, problems: Problems
 ) -> list[tuple[Manifest, Resource, str | None]]:
     """All objects first, then the work, as kubectl: a broken file is told after the good ones are applied."""
     work: list[tuple[Manifest, Resource, str | None]] = []
     broken = False
     for filename in filenames:
         try:
-            for manifest in read((filename,), recursive):
+            for manifest in read((filename,), recursive, validate=validate):
                 try:
                     resource, namespace = locate(session, manifest)
                 except Failure as failure:
@@ -188,9 +196,12 @@ def _list(items: list[Object]) -> Object:
 
 
 class _Problem(Exception):
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
+    """What went wrong with one object, and while doing what."""
+
+    def __init__(self, error: ApiError | str, doing: str = "") -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.doing = doing
 
 
 class _Applier:
@@ -215,13 +226,13 @@ class _Applier:
             live = self._client.send(requests.get(resource, namespace, manifest.name))
         except ApiError as error:
             if error.reason != "NotFound":
-                raise _Problem(error_text(error, looking)) from error
+                raise _Problem(error, looking) from error
             if self._dry_run == "client":
                 return Outcome("created", wanted)
             try:
                 made = self._client.send(requests.create(resource, namespace, wanted, query=self._query))
             except ApiError as refused:
-                raise _Problem(error_text(refused, f"error when creating {source}")) from refused
+                raise _Problem(refused, f"error when creating {source}") from refused
             return Outcome("created", made)
         return self._patch(manifest, resource, namespace, wanted, live)
 
@@ -248,7 +259,7 @@ class _Applier:
                 return Outcome("configured", self._client.send(asked))
             except ApiError as error:
                 if error.reason != "Conflict" or attempt == ATTEMPTS:
-                    raise _Problem(_patch_problem(error, manifest, resource, namespace, patch)) from error
+                    raise _Problem(error, _patching(manifest, resource, namespace, patch)) from error
                 time.sleep(0.1 * attempt)
                 live = self._client.send(requests.get(resource, namespace, manifest.name))
         raise AssertionError("the last attempt returns or raises")
@@ -268,7 +279,7 @@ class _Applier:
         except ApiError as error:
             if error.reason == "Conflict":
                 raise _Problem(f"error: {error.message}\n{_CONFLICT_HINT}") from error
-            raise _Problem(error_text(error)) from error
+            raise _Problem(error) from error
         return Outcome("serverside-applied", applied)
 
 
@@ -297,13 +308,8 @@ def _where(manifest: Manifest, resource: Resource, namespace: str | None) -> str
     )
 
 
-def _patch_problem(
-    error: ApiError, manifest: Manifest, resource: Resource, namespace: str | None, patch: Object
-) -> str:
-    body = json.dumps(patch, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    where = _where(manifest, resource, namespace)
-    return error_text(
-        error,
-        f'error when applying patch:\n{body}\nto:\n{where}\nfor: "{manifest.source}": '
-        f'error when patching "{manifest.source}"',
+def _patching(manifest: Manifest, resource: Resource, namespace: str | None, patch: Object) -> str:
+    return (
+        f"error when applying patch:\n{go_json(patch)}\nto:\n{_where(manifest, resource, namespace)}\n"
+        f'for: "{manifest.source}": error when patching "{manifest.source}"'
     )

@@ -40,6 +40,8 @@ class Doomed:
     resource: Resource
     namespace: str | None
     name: str
+    source: str = ""
+    """The manifest that names it."""
 
 
 @click.command("delete", cls=KubectlCommand)
@@ -144,7 +146,7 @@ def delete_command(
             except ApiError as error:
                 if error.reason == "NotFound" and (ignore_not_found or bulk):
                     continue
-                problems.add(error, f'error when deleting "{filename[0]}"' if filename else "")
+                problems.add(error, f'error when deleting "{one.source}"' if one.source else "")
                 continue
             deleted += 1
             gone.append((one, uid))
@@ -300,7 +302,7 @@ def _from_files(session: Session, filenames: tuple[str, ...], recursive: bool) -
     found = []
     for manifest in read(filenames, recursive):
         resource, namespace = locate(session, manifest)
-        found.append(Doomed(resource, namespace, manifest.name))
+        found.append(Doomed(resource, namespace, manifest.name, manifest.source))
     return found
 
 

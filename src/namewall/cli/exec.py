@@ -12,7 +12,7 @@ from namewall.cli.kubectl import Failure, KubectlCommand, Session, connection_op
 from namewall.kube import request as requests
 from namewall.kube.errors import ApiError
 from namewall.kube.request import Request
-from namewall.kube.resources import PODS, Resource
+from namewall.kube.resources import NAMESPACES, PODS, Resource
 
 Object = dict[str, Any]
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
@@ -100,7 +100,13 @@ def _pod(session: Session, word: str) -> Object:
     kind, slash, name = word.partition("/")
     resource = session.resource(kind) if slash else PODS
     name = name if slash else kind
-    obj = session.client.send(requests.get(resource, session.scope(resource), name))
+    try:
+        obj = session.client.send(requests.get(resource, session.scope(resource), name))
+    except ApiError as error:
+        if error.reason == "NotFound":
+            # As kubectl: where even the namespace is missing, that is what is told.
+            session.client.send(requests.get(NAMESPACES, None, session.namespace))
+        raise
     return obj if resource == PODS else _pod_of(session, resource, obj)
 
 

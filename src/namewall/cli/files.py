@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from namewall.cli.kubectl import Failure, Object, Session
+from namewall.kube.jsonpath import go_json
 from namewall.kube.resources import Resource
 
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -39,11 +40,16 @@ class Manifest:
         return str((self.object.get("metadata") or {}).get("namespace") or "")
 
 
-def read(filenames: tuple[str, ...], recursive: bool = False) -> Iterator[Manifest]:
-    """Lazily, in order: an early object is applied although a later file is broken, as in kubectl."""
+def read(
+    filenames: tuple[str, ...], recursive: bool = False, *, validate: bool = False
+) -> Iterator[Manifest]:
+    """Lazily, in order: an early object is taken although a later file is broken, as in kubectl.
+
+    `validate` words what is no object as the verbs do that send it.
+    """
     for filename in filenames:
         for source, text in _texts(filename, recursive):
-            yield from parse(source, text)
+            yield from parse(source, text, validate=validate)
 
 
 def _texts(filename: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
@@ -76,20 +82,30 @@ def _below(folder: str, recursive: bool) -> Iterator[str]:
             return
 
 
-def parse(source: str, text: bytes) -> Iterator[Manifest]:
+def parse(source: str, text: bytes, *, validate: bool = False) -> Iterator[Manifest]:
     """The objects of one text; Lists are taken apart; empty documents are skipped."""
     for document in _documents(source, text):
         if document is None:
             continue
         if not isinstance(document, dict):
-            raise _invalid(source, "invalid object to validate")
-        yield from _objects(source, document)
+            if validate:
+                raise _invalid(source, "invalid object to validate")
+            found = {list: "array", str: "string", bool: "bool"}.get(type(document), "number")
+            raise Failure(
+                f'error: unable to decode "{source}": json: cannot unmarshal {found} into Go value of type '
+                "unstructured.detector"
+            )
+        yield from _objects(source, document, validate)
 
 
-def _objects(source: str, document: Object) -> Iterator[Manifest]:
+def _objects(source: str, document: Object, validate: bool) -> Iterator[Manifest]:
     missing = [f"{field} not set" for field in ("apiVersion", "kind") if not document.get(field)]
-    if missing:
+    if missing and validate:
         raise _invalid(source, missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]")
+    if not document.get("kind"):
+        raise Failure(
+            f"error: unable to decode \"{source}\": Object 'Kind' is missing in '{go_json(document)}'"
+        )
     metadata = document.get("metadata")
     for field in ("name", "namespace"):
         value = metadata.get(field) if isinstance(metadata, dict) else None
@@ -102,7 +118,7 @@ def _objects(source: str, document: Object) -> Iterator[Manifest]:
     if str(document["kind"]).endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
             if isinstance(item, dict):
-                yield from _objects(source, item)
+                yield from _objects(source, item, validate)
         return
     yield Manifest(source, document)
 
@@ -252,7 +268,7 @@ def locate(session: Session, manifest: Manifest) -> tuple[Resource, str | None]:
     """The type and namespace of a manifest's object, or kubectl's words for why it has none."""
     resource = session.resource_of(manifest.object)
     if resource is None:
-        version, kind = manifest.object["apiVersion"], manifest.object["kind"]
+        version, kind = manifest.object.get("apiVersion", ""), manifest.object["kind"]
         raise Failure(
             f'error: resource mapping not found for name: "{manifest.name}" '
             f'namespace: "{manifest.namespace}" from "{manifest.source}": '

@@ -107,13 +107,16 @@ def _end(error: BaseException) -> NoReturn:
     raise click.exceptions.Exit(3 if isinstance(error, ConfigError | Unreachable) else 1) from error
 
 
-def error_text(error: BaseException, doing: str = "") -> str:
-    """What kubectl prints (cmdutil.StandardErrorMessage); `doing` like `error when creating "x.yaml"`."""
+def error_text(error: BaseException, doing: str = "", *, alone: bool = True) -> str:
+    """What kubectl prints (cmdutil.StandardErrorMessage); `doing` like `error when creating "x.yaml"`.
+
+    Only a problem that stands alone has its causes laid out.
+    """
     if not isinstance(error, ApiError):
         return str(error) if isinstance(error, Unreachable) else f"error: {error}"
     if error.reason == "Unauthorized":
         return f"error: You must be logged in to the server ({error.reason})"
-    if error.reason == "Invalid" and error.details.get("causes"):
+    if alone and error.reason == "Invalid" and error.details.get("causes"):
         return _invalid(error.details)
     reason = f" ({error.reason})" if error.reason and error.reason != "Unknown" else ""
     return f"Error from server{reason}: {f'{doing}: ' if doing else ''}{error.message}"
@@ -141,20 +144,22 @@ class Problems:
     """Collects what went wrong while the rest goes on; kubectl prints them last, in order, and exits 1."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self._problems: list[tuple[KubeError | str, str]] = []
 
     def add(self, error: KubeError | str, doing: str = "") -> None:
         if isinstance(error, Unreachable | ConfigError):
             raise error
-        self._texts.append(error if isinstance(error, str) else error_text(error, doing))
+        self._problems.append((error, doing))
 
     def end(self) -> None:
         """Prints and exits where there were any."""
-        if self._texts:
+        if self._problems:
             sys.stdout.flush()
-            for text in self._texts:
+            alone = len(self._problems) == 1
+            for error, doing in self._problems:
+                text = error if isinstance(error, str) else error_text(error, doing, alone=alone)
                 # kubectl says `error:` only before a single one.
-                click.echo(text.removeprefix("error: ") if len(self._texts) > 1 else text, err=True)
+                click.echo(text if alone else text.removeprefix("error: "), err=True)
             raise click.exceptions.Exit(1)
 
 

@@ -23,7 +23,7 @@ def parse(*args: str) -> tuple[dict[str, object], object]:
     @click.option("-o", "--output", default="")
     @click.option("--dry-run", cls=OptionalValue, bare="client", default="none")
     @click.pass_context
-    def command(ctx: click.Context, **options: object) -> None:
+    def command(ctx: click.Context, /, **options: object) -> None:
         seen.update(options)
         seen["after"] = ctx.meta["after_dash"]
 
