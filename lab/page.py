@@ -104,6 +104,7 @@ def timed_out(outcome: Outcome) -> str | None:
 
 def steps(scene: Scene = PAGE) -> list[Step]:
     return [
+        *_cluster_dns(scene),
         *_workloads(scene),
         *_nothing_blocked(scene),
         *_ingress(scene),
@@ -114,7 +115,12 @@ def steps(scene: Scene = PAGE) -> list[Step]:
 
 def prepare(scene: Scene = PAGE) -> list[Step]:
     """What is there before the page begins: workloads, and the ingress policies of the page before it."""
-    return [*_workloads(scene), _apply(scene, "ingress_deny"), _apply(scene, "ingress_allow")]
+    return [
+        *_cluster_dns(scene),
+        *_workloads(scene),
+        _apply(scene, "ingress_deny"),
+        _apply(scene, "ingress_allow"),
+    ]
 
 
 def shuffled(scene: Scene) -> list[Step]:
