@@ -173,3 +173,21 @@ def test_watching(twin: Twin, output: str) -> None:
     theirs, ours = (watcher.communicate()[0] for watcher in watchers)
     assert ours.replace("2s", "1s").replace("0s", "1s") == theirs.replace("2s", "1s").replace("0s", "1s")
     assert theirs
+
+
+def test_a_quick_start_loads_nothing_it_does_not_need(twin: Twin) -> None:
+    """Time itself depends on the machine's load (make bench-lab measures it); what is loaded does not."""
+    code = (
+        "import sys, atexit\n"
+        "heavy = {'httpx', 'asyncio', 'websockets', 'cryptography', 'namewall.apiserver', 'namewall.kube.client'}\n"
+        "atexit.register(lambda: print(sorted(heavy & set(sys.modules)), file=sys.stderr))\n"
+        "from namewall.cli.main import main; main(prog_name='namewall')"
+    )
+    ran = subprocess.run(
+        [COMMAND[0], "-c", code, "get", "pods"],
+        env=twin.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stderr == "[]\n"
