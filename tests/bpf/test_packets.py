@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import dns.message
 import dns.rcode
@@ -864,3 +865,16 @@ def test_questions_at_another_port_of_a_service(lab: Lab, pod: Pod, bench: Bench
     assert bench.sends(pod, out(pod, "10.98.0.10", udp(4000, 1053, good)))
     refused = with_checksums(out(pod, "10.98.0.10", udp(4000, 1053, bad)))
     assert bench.run("from_endpoint", pod, from_pod(pod, refused))[0] == REDIRECT
+
+
+def test_links_that_someone_removed_come_back(lab: Lab, pod: Pod, bench: Bench) -> None:
+    wanted = tables(MapState(True, True, {}), pod.row())
+    lab.apply(wanted)
+    links = Path(lab.instance.pin_dir, "links")
+    kept = sorted(path.name for path in links.iterdir())
+    for path in links.glob(f"{pod.row().ifindex}-*_endpoint"):
+        path.unlink()
+    lab.apply(wanted)
+    lab.datapath.recheck()
+    lab.apply(wanted)
+    assert sorted(path.name for path in links.iterdir()) == kept

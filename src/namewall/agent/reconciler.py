@@ -2,7 +2,8 @@
 
 Whoever learns something new calls `trigger`; many triggers in a row make one pass. A pass computes the whole
 desired state and lets the datapath apply the difference. A pass that fails is tried again with back-off, and
-what is enforced meanwhile is what was enforced before: nothing opens by an error here.
+what is enforced meanwhile is what was enforced before: nothing opens by an error here. A quiet loop looks again
+every RECHECK seconds: a host's firewall that reloads takes our nft table away, and a link can be removed by hand.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ log = logging.getLogger("namewall.agent")
 
 FIRST_RETRY, LAST_RETRY = 0.05, 5.0
 """Seconds between tries of a pass that fails."""
+RECHECK = 30.0
+"""Seconds of quiet after which the kernel is looked at again."""
 
 
 class Applies(Protocol):
     """The part of the datapath that this loop needs."""
 
     def apply(self, tables: NodeTables) -> None: ...
+
+    def recheck(self) -> None: ...
 
 
 class Reconciler:
@@ -58,7 +63,11 @@ class Reconciler:
     async def run(self) -> None:
         retry = FIRST_RETRY
         while True:
-            await self._wake.wait()
+            try:
+                async with asyncio.timeout(RECHECK):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._datapath.recheck()
             self._wake.clear()
             wanted = self._wanted
             try:

@@ -78,6 +78,9 @@ class Datapath(Protocol):
     def apply(self, tables: NodeTables) -> None:
         """Make the kernel agree with the tables."""
 
+    def recheck(self) -> None:
+        """The next `apply` looks at what others may have removed: the programs at interfaces."""
+
     def events_fd(self) -> int:
         """Readable when events wait. Wake-ups are rare by design: read slowly (every 100 ms or so) besides."""
 

@@ -302,6 +302,10 @@ class KernelDatapath:
                 values.pop(row.ifindex.to_bytes(4, "little"), None)
         return failed
 
+    def recheck(self) -> None:
+        """The next `apply` looks at each interface's links again, which others can remove."""
+        self._attached.clear()
+
     def _attach(self, endpoints: Iterable[EndpointRow], opened: objects.Objects) -> list[str]:
         failed = []
         for row in endpoints:

@@ -17,6 +17,10 @@ class Kernel:
     def __init__(self) -> None:
         self.applied: list[NodeTables] = []
         self.failures = 0
+        self.rechecks = 0
+
+    def recheck(self) -> None:
+        self.rechecks += 1
 
     def apply(self, tables: NodeTables) -> None:
         if self.failures:
@@ -72,3 +76,13 @@ async def test_a_failed_pass_is_told_and_tried_again(monkeypatch: pytest.MonkeyP
     assert "OSError: the map is full" in errors
     assert loop.error == ""
     assert len(kernel.applied) == 1
+
+
+async def test_a_quiet_kernel_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RECHECK", 0.01)
+    kernel = Kernel()
+    loop = Reconciler(kernel, NodeTables)
+    async with running(loop):
+        while len(kernel.applied) < 2:
+            await asyncio.sleep(0.001)
+    assert kernel.rechecks >= 2
