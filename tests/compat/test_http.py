@@ -141,12 +141,9 @@ def test_versions_out_of_reach(client: httpx.Client) -> None:
     with client.stream("GET", CMS, params={"watch": "true", "resourceVersion": "2"}) as response:
         (event,) = _events(response)
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
-    query = {"watch": "true", "resourceVersion": str(10**9)}
-    with client.stream("GET", CMS, params=query) as response:
-        (event,) = _events(response)
-    assert event["object"]["code"] == 410, "a version of another life of the store is told so"
-    future = client.get(CMS, params={"resourceVersion": str(10**9)})
-    assert (future.status_code, future.json()["reason"]) == (504, "Timeout")
+    for more in ({}, {"watch": "true"}):
+        future = client.get(CMS, params={"resourceVersion": str(10**9), **more})
+        assert (future.status_code, future.json()["reason"]) == (504, "Timeout")
     assert client.get(CMS, params={"resourceVersion": "x"}).status_code == 400
 
 

@@ -267,15 +267,9 @@ class Store:
         self._listeners.append(listener)
 
     def since(self, version: int) -> Iterator[Change]:
-        """The changes after `version`, oldest first. Raises Expired before the first one.
-
-        A version of the future is of another store's life (purged, or its last writes lost with the power): who
-        waited for it would miss what happens until then.
-        """
+        """The changes after `version`, oldest first. Raises Expired before the first one."""
         if version < self._oldest:
             raise Expired(f"too old resource version: {version} ({self._oldest})")
-        if version > self._version:
-            raise Expired(f"too large resource version: {version} ({self._version})")
         found = []
         for change in reversed(self._log):
             if change.version <= version:
