@@ -39,8 +39,12 @@ class ApiError(KubeError):
 
     @property
     def expired(self) -> bool:
-        """410: the resourceVersion asked for is too old; list again."""
-        return self.code == 410
+        """The resourceVersion asked for is of no use any more; list again.
+
+        410: too old. ResourceVersionTooLarge (a 504): of the future, so of a store that was restored since.
+        """
+        causes = self.details.get("causes") or ()
+        return self.code == 410 or any(cause.get("reason") == "ResourceVersionTooLarge" for cause in causes)
 
     @classmethod
     def from_status(cls, status: dict[str, Any]) -> ApiError:

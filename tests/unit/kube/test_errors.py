@@ -25,3 +25,10 @@ def test_other_bodies_get_kubernetes_words() -> None:
     assert str(error) == "the server could not find the requested resource"
     assert str(ApiError.from_body(502, b"")) == "the server responded with the status code 502"
     assert str(ApiError.from_body(500, b"boom")) == "boom"
+
+
+def test_a_version_too_old_or_of_the_future_is_expired() -> None:
+    future = {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]}
+    assert ApiError(410, "Expired", "").expired
+    assert ApiError(504, "Timeout", "", future).expired
+    assert not ApiError(504, "Timeout", "").expired
