@@ -115,8 +115,19 @@ KINDS: dict[str, tuple[str, Object, str, Any]] = {
     ),
     "CiliumEndpoint": ("ciliumendpoint.cilium.io", _CEP, "metadata.labels", {"a": "b"}),
     "CiliumIdentity": ("ciliumidentity.cilium.io", _IDENTITY, "security-labels", {"k8s:app": "y"}),
+    "CiliumCIDRGroup": (
+        "ciliumcidrgroup.cilium.io",
+        {
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumCIDRGroup",
+            "metadata": {"name": "office"},
+            "spec": {"externalCIDRs": ["203.0.113.0/24"]},
+        },
+        "spec.externalCIDRs.0",
+        "198.51.100.0/24",
+    ),
 }
-_CLUSTER = {"Namespace", "Node", "CiliumClusterwideNetworkPolicy", "CiliumIdentity"}
+_CLUSTER = {"Namespace", "Node", "CiliumClusterwideNetworkPolicy", "CiliumIdentity", "CiliumCIDRGroup"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

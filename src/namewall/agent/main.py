@@ -28,6 +28,7 @@ from namewall.agent.pods import PodManager
 from namewall.agent.policies import Policies
 from namewall.agent.policy_status import PolicyStatus
 from namewall.agent.reconciler import Reconciler
+from namewall.agent.references import cidr_groups, service_facts
 from namewall.agent.report import write_report
 from namewall.agent.services import cluster_ips, nat_tables, service_tables
 from namewall.clusterdns.manifest import objects as cluster_dns_objects
@@ -38,6 +39,7 @@ from namewall.kube.config import KubeConfig
 from namewall.kube.errors import ApiError, KubeError
 from namewall.kube.informer import Change, Informer
 from namewall.kube.resources import (
+    CILIUM_CIDR_GROUPS,
     CILIUM_CLUSTERWIDE_NETWORK_POLICIES,
     CILIUM_IDENTITIES,
     CILIUM_NETWORK_POLICIES,
@@ -51,7 +53,6 @@ from namewall.kube.resources import (
 from namewall.model.cluster import Cluster
 from namewall.model.instance import Instance
 from namewall.model.net import Address
-from namewall.policy.expand import ServiceFacts
 from namewall.policy.ports import NamedPorts, named_ports
 from namewall.policy.resolver import Resolver
 from namewall.runtime.pods import PodRuntime
@@ -70,6 +71,7 @@ WATCHED = (
     NETWORK_POLICIES,
     CILIUM_NETWORK_POLICIES,
     CILIUM_CLUSTERWIDE_NETWORK_POLICIES,
+    CILIUM_CIDR_GROUPS,
 )
 
 
@@ -207,7 +209,7 @@ class Agent:
         elif kind in ("Service", "EndpointSlice"):
             self._reconciler.trigger()
             self._records.trigger()
-        elif self._policies.take(change, obj):
+        elif kind == "CiliumCIDRGroup" or self._policies.take(change, obj):
             self._reconciler.trigger()
 
     def _wanted_records(self) -> Any:
@@ -231,7 +233,8 @@ class Agent:
         self._resolver.set_cluster_ports(
             named_ports(port for pod in self._items(PODS.plural).values() for port in _ports(pod))
         )
-        self._resolver.set_references([_service_facts(service, slices) for service in services])
+        groups = self._items(CILIUM_CIDR_GROUPS.plural).values()
+        self._resolver.set_references(service_facts(services, slices), cidr_groups(groups))
         self._resolver.set_policies(self._policies.good.values())
         tables = service_tables(services, slices)
         facts = NodeFacts(
@@ -312,19 +315,3 @@ def _ports(pod: Object) -> list[tuple[str, str, int]]:
 
 def _own_ports(pod: Object) -> NamedPorts:
     return named_ports(_ports(pod))
-
-
-def _service_facts(service: Object, slices: Any) -> ServiceFacts:
-    metadata, spec = service["metadata"], service.get("spec", {})
-    found = [
-        address
-        for backends in service_tables([service], slices).values()
-        for address in (backend.address for backend in backends)
-    ]
-    return ServiceFacts(
-        metadata.get("namespace") or "",
-        metadata["name"],
-        metadata.get("labels") or {},
-        spec.get("selector") or {},
-        frozenset(found) if not spec.get("selector") else frozenset(),
-    )

@@ -360,3 +360,4 @@ CILIUM_IDENTITY = (
     Column("Namespace", _at("metadata", "labels", "io.kubernetes.pod.namespace")),
     AGE,
 )
+CILIUM_CIDR_GROUP = (NAME, AGE)

@@ -280,6 +280,17 @@ RESOURCES: tuple[Resource, ...] = (
         categories=("cilium",),
         strategic=False,
     ),
+    Resource(
+        "cilium.io",
+        "v2",
+        "ciliumcidrgroups",
+        "CiliumCIDRGroup",
+        columns.CILIUM_CIDR_GROUP,
+        namespaced=False,
+        short_names=("ccg",),
+        categories=("cilium",),
+        strategic=False,
+    ),
 )
 
 REVIEWS: tuple[tuple[str, str, str, str, bool], ...] = (

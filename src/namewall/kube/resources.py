@@ -115,6 +115,16 @@ CILIUM_IDENTITIES = Resource(
     ("ciliumid",),
     ("cilium",),
 )
+CILIUM_CIDR_GROUPS = Resource(
+    _CILIUM,
+    "v2",
+    "ciliumcidrgroups",
+    "CiliumCIDRGroup",
+    False,
+    "ciliumcidrgroup",
+    ("ccg",),
+    ("cilium",),
+)
 RUNTIME_CLASSES = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False, "runtimeclass")
 
 KNOWN: tuple[Resource, ...] = (
@@ -134,5 +144,6 @@ KNOWN: tuple[Resource, ...] = (
     CILIUM_CLUSTERWIDE_NETWORK_POLICIES,
     CILIUM_ENDPOINTS,
     CILIUM_IDENTITIES,
+    CILIUM_CIDR_GROUPS,
     RUNTIME_CLASSES,
 )

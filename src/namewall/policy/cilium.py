@@ -10,9 +10,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from namewall.model.errors import Problem
-from namewall.model.labels import ANY, CLUSTER, DEFAULT_CLUSTER, K8S, NAMESPACE, NAMESPACE_LABELS, RESERVED
+from namewall.model.labels import (
+    ANY,
+    CLUSTER,
+    DEFAULT_CLUSTER,
+    K8S,
+    NAMESPACE,
+    NAMESPACE_LABELS,
+    RESERVED,
+    Label,
+)
 from namewall.model.net import Direction, Network, Protocol
+from namewall.policy import beyond
 from namewall.policy.map_state import DnsRules, RuleOrigin
 from namewall.policy.patterns import normalize
 from namewall.policy.rule_schema import ICMP4_TYPES, ICMP6_TYPES
@@ -116,11 +125,11 @@ def _peer(member: str, raw: Any, context: Context, wild: bool) -> Iterator[PeerS
         elif raw.get("matchPattern"):
             yield FqdnSelector(normalize(raw["matchPattern"]))
     elif kind == "Services":
-        if service := raw.get("k8sService"):
-            namespace = service.get("namespace") or context.namespace
-            yield ServiceSelector(namespace, name=service.get("serviceName") or "")
+        # As in Cilium: without a namespace any one's Service is meant, and of both the selector counts.
         if chosen := raw.get("k8sServiceSelector"):
             yield ServiceSelector(chosen.get("namespace") or "", labels=read_selector(chosen["selector"], ""))
+        elif service := raw.get("k8sService"):
+            yield ServiceSelector(service.get("namespace") or "", name=service.get("serviceName") or "")
 
 
 def read_peers(item: Raw, ingress: bool, context: Context, wild: bool) -> tuple[PeerSelector, ...]:
@@ -151,9 +160,9 @@ def _dns(rules: Raw) -> DnsRules | None:
 
 
 def _port(raw: Raw, dns: DnsRules | None) -> Iterator[PortMatch]:
-    written = (raw.get("protocol") or "ANY").upper()
-    if written in ("VRRP", "IGMP"):
+    if beyond.is_foreign_protocol(raw):
         return
+    written = (raw.get("protocol") or "ANY").upper()
     port, end = parse_port(raw["port"]), raw.get("endPort") or 0
     for protocol in TRANSPORTS if written == "ANY" else (Protocol[written],):
         if isinstance(port, str):
@@ -170,7 +179,7 @@ def read_ports(item: Raw) -> tuple[PortMatch, ...]:
         return (EVERYTHING,)
     ports: list[PortMatch] = []
     for port_rule in item.get("toPorts") or ():
-        if beyond(port_rule):
+        if beyond.of_port_rule(port_rule):
             continue
         dns = _dns(port_rule.get("rules") or {})
         for raw in port_rule.get("ports") or ():
@@ -186,75 +195,38 @@ def read_ports(item: Raw) -> tuple[PortMatch, ...]:
     return tuple(dict.fromkeys(ports))
 
 
-_BEYOND = {
-    "listener": "Envoy listeners",
-    "originatingTLS": "TLS origination",
-    "terminatingTLS": "TLS termination",
-    "serverNames": "TLS server names",
-}
-_BEYOND_L7 = {"http": "HTTP rules", "kafka": "Kafka rules", "l7proto": "custom L7 protocols"}
-
-
-def beyond(port_rule: Raw) -> list[tuple[str, str]]:
-    """The members of a toPorts item that this datapath cannot enforce: (member path, what it is)."""
-    rules = port_rule.get("rules") or {}
-    found = [(member, what) for member, what in _BEYOND.items() if port_rule.get(member)]
-    return found + [(f"rules.{member}", what) for member, what in _BEYOND_L7.items() if rules.get(member)]
-
-
-def unsupported(raw: Raw, path: str) -> Iterator[Problem]:
-    """What is valid in one spec but cannot be enforced here."""
-
-    def problem(where: str, what: str) -> Problem:
-        return Problem(where, f"{what} cannot be enforced by namewall; leave it out", "agent")
-
-    if "nodeSelector" in raw:
-        yield problem(f"{path}.nodeSelector", "a host policy (nodeSelector)")
-    for name in LISTS:
-        for index, item in enumerate(raw.get(name) or ()):
-            where = f"{path}.{name}[{index}]"
-            for member, what in (
-                ("toNodes", "node selectors"),
-                ("fromNodes", "node selectors"),
-                ("toGroups", "cloud provider groups"),
-                ("fromGroups", "cloud provider groups"),
-            ):
-                if item.get(member):
-                    yield problem(f"{where}.{member}", what)
-            if (item.get("authentication") or {}).get("mode", "disabled") != "disabled":
-                yield problem(f"{where}.authentication.mode", "mutual authentication")
-            for number, port_rule in enumerate(item.get("toPorts") or ()):
-                for member, what in beyond(port_rule):
-                    yield problem(f"{where}.toPorts[{number}].{member}", what)
-                for at, port in enumerate(port_rule.get("ports") or ()):
-                    if port.get("protocol") in ("VRRP", "IGMP"):
-                        yield problem(
-                            f"{where}.toPorts[{number}].ports[{at}].protocol", f"{port['protocol']} alone"
-                        )
+def rule_labels(raw: Raw) -> tuple[str, ...]:
+    """The user's labels on the rule as Hubble shows them: without a source they are `unspec:`."""
+    return tuple(
+        str(Label(label.get("source") or "unspec", label["key"], label.get("value") or ""))
+        for label in raw.get("labels") or ()
+    )
 
 
 def read_rules(raw: Raw, path: str, context: Context) -> Iterator[Rule]:
-    """The rules of one spec. One that protects nodes makes none: it is reported by `unsupported`."""
-    if "endpointSelector" not in raw:
+    """The rules of one spec. One that protects nodes makes none (see `policy.beyond`)."""
+    if beyond.protects_nodes(raw):
         return
     subject = subject_selector(raw["endpointSelector"], context.namespace)
     init = subject.has_key("init", RESERVED)
     flags = raw.get("enableDefaultDeny") or {}
     log = (raw.get("log") or {}).get("value") or ""
+    labels, description = rule_labels(raw), raw.get("description") or ""
     for name in LISTS:
         ingress = name.startswith("ingress")
         default_deny = flags.get("ingress" if ingress else "egress")
         for index, item in enumerate(raw.get(name) or ()):
-            mode = (item.get("authentication") or {}).get("mode", "disabled")
             yield Rule(
                 origin=RuleOrigin(context.kind, context.namespace, context.name, f"{path}.{name}[{index}]"),
                 subject=subject,
                 direction=Direction.INGRESS if ingress else Direction.EGRESS,
-                peers=read_peers(item, ingress, context, init) if mode == "disabled" else (),
+                peers=() if beyond.needs_authentication(item) else read_peers(item, ingress, context, init),
                 ports=read_ports(item),
                 deny=name.endswith("Deny"),
                 default_deny=True if default_deny is None else default_deny,
                 log=log,
+                labels=labels,
+                description=description,
             )
 
 
@@ -267,11 +239,11 @@ def specs(obj: Raw) -> Iterable[tuple[str, Raw]]:
 
 
 __all__ = [
+    "beyond",
     "Context",
     "peer_selector",
     "read_rules",
     "read_selector",
     "specs",
     "subject_selector",
-    "unsupported",
 ]

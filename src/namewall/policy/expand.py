@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from namewall.model.labels import K8S, NAMESPACE, Labels
 from namewall.model.net import Address, Network
@@ -45,14 +46,12 @@ class CidrGroup:
 
     @classmethod
     def parse(cls, obj: Mapping[str, object]) -> CidrGroup:
-        """From a valid object."""
-        metadata, spec = obj["metadata"], obj["spec"]
-        assert isinstance(metadata, dict)
-        assert isinstance(spec, dict)
-        prefixes = (parse_cidr(text) for text in spec.get("externalCIDRs") or ())
-        return cls(
-            metadata["name"], metadata.get("labels") or {}, frozenset(p for p in prefixes if p is not None)
-        )
+        """From an object that validated; what is no prefix is left out."""
+        metadata: Any = obj["metadata"]
+        spec: Any = obj.get("spec") or {}
+        prefixes = map(parse_cidr, spec.get("externalCIDRs") or ())
+        known = frozenset(prefix for prefix in prefixes if prefix is not None)
+        return cls(metadata["name"], metadata.get("labels") or {}, known)
 
 
 def expand(

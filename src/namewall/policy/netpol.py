@@ -33,6 +33,8 @@ DIRECTIONS = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction
 def problems(spec: Raw) -> Iterator[Problem]:
     """What Kubernetes' own validation refuses in a spec of the right shape."""
     yield from sanitize.selector(spec.get("podSelector") or {}, "spec.podSelector", sourced=False)
+    if len(spec.get("policyTypes") or ()) > len(DIRECTIONS):
+        yield agent("spec.policyTypes", "Invalid value: may not specify more than two policyTypes")
     for name, side, _ in DIRECTIONS:
         for index, item in enumerate(spec.get(name) or ()):
             path = f"spec.{name}[{index}]"
@@ -46,10 +48,9 @@ def _port_problems(port: Raw, path: str) -> Iterator[Problem]:
     number, end = port.get("port"), port.get("endPort")
     if isinstance(number, int) and not 1 <= number <= 65535:
         yield agent(f"{path}.port", f"Invalid value: {number}: must be between 1 and 65535, inclusive")
-    if isinstance(number, str) and not is_service_name(number):
-        yield agent(
-            f"{path}.port", f"Invalid value: {quoted(number)}: must be an IANA service name, as http-alt"
-        )
+    if isinstance(number, str) and not (is_service_name(number) and number == number.lower()):
+        text = f"Invalid value: {quoted(number)}: must be a lower-case IANA service name, as http-alt"
+        yield agent(f"{path}.port", text)
     if end is not None:
         if not isinstance(number, int):
             yield agent(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from namewall.model.errors import Problem
-from namewall.policy import cilium, netpol, sanitize
+from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.policy.structural import has_wrong_type, validate
@@ -116,5 +116,5 @@ def _read(kind: str, obj: Mapping[str, Any]) -> Policy:
     context = cilium.Context(kind, namespace, name)
     specs = list(cilium.specs(obj))
     rules = tuple(rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))
-    unsupported = tuple(problem for path, spec in specs for problem in cilium.unsupported(spec, path))
+    unsupported = tuple(problem for path, spec in specs for problem in beyond.of_spec(spec, path))
     return Policy(kind, namespace, name, uid, rules, unsupported)

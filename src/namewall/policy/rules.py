@@ -56,6 +56,10 @@ class Rule:
     deny: bool = False
     default_deny: bool = True
     log: str = ""
+    """Text for the flows it decides (`log.value`)."""
+    labels: tuple[str, ...] = ()
+    """The user's, as `source:key=value`."""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

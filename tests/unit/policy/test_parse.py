@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from namewall.policy.parse import enforceable, parse
-from namewall.policy.selectors import FqdnSelector, LabelSelector
+from namewall.policy.selectors import FqdnSelector, LabelSelector, ServiceSelector
 from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol
 
 LAB = cnp(
@@ -119,6 +119,16 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
             "spec.ingress[0].from[0]",
             "must specify a peer",
         ),
+        (
+            netpol({"podSelector": {}, "ingress": [{"ports": [{"port": "HTTP"}]}]}),
+            "spec.ingress[0].ports[0].port",
+            "lower-case",
+        ),
+        (
+            netpol({"podSelector": {}, "policyTypes": ["Ingress", "Egress", "Egress"]}),
+            "spec.policyTypes",
+            "more than two",
+        ),
         ({"kind": "Pod"}, "kind", "is no policy"),
         ({**cnp({}), "apiVersion": "cilium.io/v1"}, "apiVersion", "use cilium.io/v2"),
         ([], "", "must be an object"),
@@ -153,6 +163,24 @@ def test_what_cannot_be_enforced_is_told_and_allows_nothing(item: dict[str, Any]
     (rule,) = policy.rules
     assert rule.peers == () or rule.ports == ()
     assert rule.default_deny
+
+
+def test_labels_log_and_description_are_kept() -> None:
+    labels = [{"key": "team", "value": "x"}, {"source": "k8s", "key": "debug"}]
+    (rule,) = good(egress({}, labels=labels, log={"value": "seen"}, description="why")).rules
+    assert rule.labels == ("unspec:team=x", "k8s:debug")
+    assert (rule.log, rule.description) == ("seen", "why")
+
+
+@pytest.mark.parametrize(
+    ("item", "chosen"),
+    [
+        ({"k8sService": {"serviceName": "db"}}, ServiceSelector("", name="db")),
+        ({"k8sService": {"serviceName": "db", "namespace": "data"}}, ServiceSelector("data", name="db")),
+    ],
+)
+def test_a_service_without_a_namespace_is_any_one_s(item: dict[str, Any], chosen: ServiceSelector) -> None:
+    assert good(egress({"toServices": [item]})).rules[0].peers == (chosen,)
 
 
 def test_an_empty_list_of_l7_rules_restricts_nothing() -> None:

@@ -1,0 +1,79 @@
+"""What is valid policy but nothing this datapath can enforce: the one place that knows.
+
+Cilium accepts these parts (with Envoy, SPIRE, a host firewall, a cloud provider), so `parse` does too. Their rules
+select nothing here, never more than was asked for, and `apply` and the agent refuse the whole policy with these
+reasons. `policy.cilium` asks while it reads; `Policy.unsupported` carries the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from namewall.model.errors import Problem
+from namewall.policy.sanitize import LISTS, Raw
+
+_SPEC = {"nodeSelector": "a host policy (nodeSelector)"}
+_ITEM = {
+    "fromNodes": "node selectors",
+    "toNodes": "node selectors",
+    "fromGroups": "cloud provider groups",
+    "toGroups": "cloud provider groups",
+}
+_PORT_RULE = {
+    "listener": "Envoy listeners",
+    "originatingTLS": "TLS origination",
+    "terminatingTLS": "TLS termination",
+    "serverNames": "TLS server names",
+}
+_L7 = {"http": "HTTP rules", "kafka": "Kafka rules", "l7proto": "custom L7 protocols"}
+_PROTOCOLS = frozenset({"VRRP", "IGMP"})
+
+
+def protects_nodes(spec: Raw) -> bool:
+    """A host policy: there are no endpoints it could select."""
+    return "nodeSelector" in spec
+
+
+def needs_authentication(item: Raw) -> bool:
+    return bool((item.get("authentication") or {}).get("mode", "disabled") != "disabled")
+
+
+def is_foreign_protocol(port: Raw) -> bool:
+    """Protocols without ports, which the policy map has no keys for."""
+    return (port.get("protocol") or "").upper() in _PROTOCOLS
+
+
+def of_port_rule(port_rule: Raw) -> list[tuple[str, str]]:
+    """Of an item of toPorts: (member path, what it is)."""
+    rules = port_rule.get("rules") or {}
+    found = [(member, what) for member, what in _PORT_RULE.items() if port_rule.get(member)]
+    return found + [(f"rules.{member}", what) for member, what in _L7.items() if rules.get(member)]
+
+
+def of_spec(spec: Raw, path: str) -> Iterator[Problem]:
+    """All of one spec, each with its path."""
+    for member, what in _SPEC.items():
+        if member in spec:
+            yield _problem(f"{path}.{member}", what)
+    for name in LISTS:
+        for index, item in enumerate(spec.get(name) or ()):
+            yield from _of_item(item, f"{path}.{name}[{index}]")
+
+
+def _of_item(item: Raw, path: str) -> Iterator[Problem]:
+    for member, what in _ITEM.items():
+        if item.get(member):
+            yield _problem(f"{path}.{member}", what)
+    if needs_authentication(item):
+        yield _problem(f"{path}.authentication.mode", "mutual authentication")
+    for number, port_rule in enumerate(item.get("toPorts") or ()):
+        where = f"{path}.toPorts[{number}]"
+        for member, what in of_port_rule(port_rule):
+            yield _problem(f"{where}.{member}", what)
+        for at, port in enumerate(port_rule.get("ports") or ()):
+            if is_foreign_protocol(port):
+                yield _problem(f"{where}.ports[{at}].protocol", f"{port['protocol']} alone")
+
+
+def _problem(path: str, what: str) -> Problem:
+    return Problem(path, f"{what} cannot be enforced by namewall; leave it out", "agent")
