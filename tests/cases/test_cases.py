@@ -7,16 +7,25 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conformance.scenario import Scenario
+from namewall.model.net import Address
+from namewall.policy.expectation import differences
+from namewall.policy.scenario import Endpoint, Node
+from namewall.policy.scenario_parse import parse_scenario
+from tests.conformance.twin import Twin, verdicts
 
 CASES = sorted(Path(__file__).parent.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_case(path: Path) -> None:
-    row = yaml.safe_load(path.read_text(encoding="utf-8"))
-    scenario = Scenario(row)
-    assert all(scenario.accepted)
-    for query in row["queries"]:
-        for reading in (scenario.decided, scenario.looked_up):
-            assert reading(query) == query["expect"], (reading.__name__, query)
+    scenario, problems = parse_scenario(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert scenario is not None, "\n".join(map(str, problems))
+    assert all(result.accepted for result in scenario.results), scenario.results
+    assert scenario.queries
+    twin = Twin(scenario)
+    for query in scenario.queries:
+        answer = scenario.answer(query)
+        assert query.expect is not None, f"{query.path} expects nothing"
+        assert not differences(query, answer), (str(query), answer.to_dict())
+        if isinstance(query.target, Endpoint | Node | Address):
+            assert twin.answer(query) == verdicts(answer), str(query)

@@ -20,7 +20,7 @@ from namewall.policy.map_state import MapState
 from namewall.policy.parse import parse
 from namewall.policy.ports import named_ports
 from namewall.policy.rules import Policy, policy_prefixes
-from tests.conformance.scenario import shared
+from tests.conformance.data import shared
 
 PORTS = named_ports(
     (f"serve-{port}-{p.lower()}", p, port) for port in (80, 81) for p in ("TCP", "UDP", "SCTP")

@@ -6,7 +6,7 @@ import json
 
 from namewall.policy.parse import parse
 from namewall.policy.patterns import Pattern, matches_form, normalize
-from tests.conformance.scenario import rows, shared
+from tests.conformance.data import rows, shared
 
 
 def _accepted(item: dict[str, str], dns: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from namewall.policy.parse import parse
-from tests.conformance.scenario import rows
+from tests.conformance.data import rows
 
 
 def test_every_policy_is_accepted_or_refused_as_cilium_does() -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from tests.conformance.scenario import Scenario, rows
+from namewall.policy.scenario_parse import parse_scenario
+from tests.conformance.data import rows
+from tests.conformance.twin import Twin, verdicts
 
 
 def test_every_query_has_cilium_s_verdict() -> None:
     count, wrong = 0, []
     for row in rows("verdicts.jsonl"):
-        scenario = Scenario(row)
-        assert scenario.accepted == [result["accepted"] for result in row["policy_results"]], row["id"]
-        for query in row["queries"]:
+        scenario, problems = parse_scenario(row)
+        assert scenario is not None, (row["id"], problems)
+        accepted = [(result.name, result.accepted) for result in scenario.results]
+        assert accepted == [(result["name"], result["accepted"]) for result in row["policy_results"]], row[
+            "id"
+        ]
+        twin = Twin(scenario)
+        for query, written in zip(scenario.queries, row["queries"], strict=True):
             count += 1
-            for reading in (scenario.decided, scenario.looked_up):
-                result = reading(query)
-                if result != query["expect"]:
-                    wrong.append((row["id"], reading.__name__, query, result))
-    assert not wrong, f"{len(wrong)} of {count} differ, first: {wrong[:3]}"
+            for reading in (verdicts(scenario.answer(query)), twin.answer(query)):
+                if reading != written["expect"]:
+                    wrong.append((row["id"], written, reading))
+    assert not wrong, f"{len(wrong)} of {2 * count} differ, first: {wrong[:3]}"
     assert count > 8000

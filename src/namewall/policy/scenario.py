@@ -1,0 +1,650 @@
+"""Scenarios: a cluster in small, and the verdict of any flow in it, by `decide`.
+
+A Scenario is a value (`scenario_parse.parse_scenario` reads one from its document); `answer` judges one query.
+What holds here beyond `decide`:
+
+  - `externals` with names are live grants for every endpoint;
+  - a lookup is a grant for the endpoint that asked, from when it was made for max(ttl, 60) seconds, if the answer
+    would have taught: the question got to its server and was not refused, and either a `rules.dns` let it
+    through or the server is the cluster DNS (design.md section 5; `strict_dns_rules` leaves the second out);
+  - a DNS name as a target is the addresses of its lookups, or of the externals that carry it; a name that neither
+    knows is looked up at the cluster DNS at that moment, and its address belongs to nobody else;
+  - a Service is judged as the kernel judges it: each ready endpoint must be allowed on its own target port, and a
+    question must pass wherever names are judged;
+  - the cluster DNS is the Service kube-dns, else the pods k8s-app=kube-dns of kube-system, else a pod like that
+    which stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any, Literal
+
+from namewall.model.errors import Problem
+from namewall.model.identity import Reserved
+from namewall.model.labels import Labels
+from namewall.model.names import fqdn
+from namewall.model.net import Address, Direction, Protocol
+from namewall.policy.decide import Decision, PeerFacts, decide
+from namewall.policy.expand import ServiceFacts
+from namewall.policy.lookup import ALLOWED, DNS_REFUSED, NO_POLICY, Verdict
+from namewall.policy.map_state import RuleOrigin
+from namewall.policy.ports import NO_NAMES, NamedPorts
+from namewall.policy.rules import Policy
+
+MIN_TTL = 60
+"""Seconds a learned address stays granted at least."""
+DNS_PORT = 53
+MAX_BACKENDS = 16
+"""Different (peer, target port) pairs of one Service that the kernel judges (bpf/types.h)."""
+NO_BACKEND = "SERVICE_BACKEND_NOT_FOUND"
+TOO_MANY_BACKENDS = "TOO_MANY_BACKENDS"
+SOMEWHERE = ip_address("192.0.0.8")
+"""Stands for an address nobody wrote down (the IPv4 dummy address, RFC 7600): in no prefix but the widest."""
+
+RESERVED_NAMES = {
+    "host": Reserved.HOST,
+    "remote-node": Reserved.REMOTE_NODE,
+    "kube-apiserver": Reserved.KUBE_APISERVER,
+    "health": Reserved.HEALTH,
+    "ingress": Reserved.INGRESS,
+}
+
+DnsVerdict = Literal["allow", "deny", "none", "redirect"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoint:
+    """A pod. `labels` are its identity's, `own_labels` those written on it."""
+
+    name: str
+    namespace: str
+    labels: Labels
+    own_labels: Mapping[str, str] = field(default_factory=dict)
+    ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+    addresses: tuple[Address, ...] = ()
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def address_like(self, other: Address | None) -> Address | None:
+        """Its address of the other's family, else its first."""
+        alike = (a for a in self.addresses if other is not None and a.version == other.version)
+        return next(alike, self.addresses[0] if self.addresses else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """`target` is a number, or the name of a container port that each endpoint has for itself."""
+
+    port: int
+    protocol: Protocol
+    target: int | str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """`endpoints` are the ready ones."""
+
+    facts: ServiceFacts
+    ips: tuple[Address, ...]
+    ports: tuple[ServicePort, ...]
+    endpoints: tuple[Endpoint | Address, ...]
+
+    def __str__(self) -> str:
+        return f"svc/{self.facts.namespace}/{self.facts.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A DNS name as a target, canonical."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name.removesuffix(".") or "."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One of the reserved identities."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Party = Endpoint | Service | Node | Name | Address
+"""Who can be named in a query."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """One DNS answer; `server` None is the cluster DNS. Times in seconds."""
+
+    source: Endpoint
+    name: str
+    addresses: tuple[Address, ...]
+    ttl: float
+    at: float
+    server: Party | None = None
+
+    def live(self, now: float) -> bool:
+        """To the last second, as the kernel has it."""
+        return self.at <= now <= self.at + max(self.ttl, MIN_TTL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """`port` is the type for ICMP. `at` None: when the scenario says, else after the last lookup. `expect` is as
+    written: None, a word of EXPECTATIONS or a mapping. `path` is where it stands in the document."""
+
+    source: Party
+    target: Party
+    port: int
+    protocol: Protocol
+    dns: str | None = None
+    at: float | None = None
+    lookups: tuple[Lookup, ...] = ()
+    expect: Any = None
+    name: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        """`default/web → kubernetes.io:443/TCP`, with the name asked for and the time."""
+        target = f"[{self.target}]" if ":" in str(self.target) else str(self.target)
+        asked = f" dns {self.dns}" if self.dns else ""
+        when = f" at {self.at:g}" if self.at is not None else ""
+        return f"{self.source} → {target}:{self.port}/{protocol_name(self.protocol)}{asked}{when}"
+
+
+def protocol_name(protocol: Protocol) -> str:
+    return "ICMPv6" if protocol is Protocol.ICMPV6 else protocol.name
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedRule:
+    """A rule that decided, and in which direction."""
+
+    direction: Direction
+    origin: RuleOrigin
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "policy": self.origin.name,
+            "kind": self.origin.kind,
+            "namespace": self.origin.namespace or None,
+            "direction": self.direction.name.lower(),
+            "rule": self.origin.rule,
+        }
+
+    def __str__(self) -> str:
+        where = f"{self.origin.namespace}/{self.origin.name}" if self.origin.namespace else self.origin.name
+        return f"{self.origin.kind} {where} {self.origin.rule}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One question that was put to `decide`, and its decision: what explain begins with."""
+
+    direction: Direction
+    subject: Endpoint
+    peer: str
+    facts: PeerFacts
+    protocol: Protocol
+    port: int
+    question: str | None
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict of one query. `egress`, `ingress` and `l7dns` as in conformance/README.md.
+
+    `reason` and `rules` are those of the side that denied (egress before DNS before ingress), or of all that allowed.
+    `notes` are sentences for people: what was looked up first, which lookups taught nothing. `sides` are the
+    decisions behind it, those of a question asked first included.
+    """
+
+    egress: Verdict | None = None
+    ingress: Verdict | None = None
+    l7dns: DnsVerdict | None = None
+    reason: str = NO_POLICY
+    rules: tuple[DecidedRule, ...] = ()
+    notes: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        return "deny" if "deny" in (self.egress, self.ingress, self.l7dns) else "allow"
+
+    @property
+    def refused(self) -> bool:
+        """A DNS question was refused."""
+        return self.l7dns == "deny"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of `simulate --batch`: always these keys."""
+        return {
+            "egress": self.egress,
+            "ingress": self.ingress,
+            "l7dns": self.l7dns,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "rules": [rule.to_dict() for rule in self.rules],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """What became of one object of `policies`. `error` joins all problems; `unenforceable` is for accepted ones:
+    what this datapath cannot enforce and therefore selects nothing."""
+
+    name: str | None
+    problems: tuple[Problem, ...] = ()
+    unenforceable: tuple[Problem, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return not self.problems
+
+    @property
+    def error(self) -> str | None:
+        return "; ".join(map(str, self.problems)) or None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "accepted": self.accepted,
+            "error": self.error,
+            "enforceable": not self.unenforceable if self.accepted else None,
+            "reason": "; ".join(map(str, self.unenforceable)) or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hop:
+    """One address a flow may end at."""
+
+    peer: str
+    facts: PeerFacts
+    port: int
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """`policies` are the accepted ones as written, `expanded` the same without references (`policy.expand`)."""
+
+    policies: tuple[Policy, ...]
+    expanded: tuple[Policy, ...]
+    results: tuple[PolicyResult, ...]
+    endpoints: tuple[Endpoint, ...]
+    services: tuple[Service, ...] = ()
+    names: Mapping[Address, frozenset[str]] = field(default_factory=dict)
+    """externals: address → canonical names."""
+    lookups: tuple[Lookup, ...] = ()
+    at: float | None = None
+    strict_dns_rules: bool = False
+    cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+    stand_in: Endpoint | None = None
+    """The cluster DNS where the document has none."""
+    queries: tuple[Query, ...] = ()
+    about: str = ""
+
+    def now(self, query: Query) -> float:
+        """When a query is asked."""
+        if query.at is not None:
+            return query.at
+        last = max((lookup.at for lookup in (*self.lookups, *query.lookups)), default=0.0)
+        if query.lookups or self.at is None:
+            return max(last, self.at or 0.0)
+        return self.at
+
+    def answer(self, query: Query) -> Answer:
+        """The verdict of one query, at its time, after its lookups."""
+        now = self.now(query)
+        learned, notes = self._learn((*self.lookups, *query.lookups))
+        source, target = query.source, query.target
+        sides: tuple[Side, ...] = ()
+        if isinstance(target, Name):
+            addresses = self._addresses(target.name, source, (*self.lookups, *query.lookups), now)
+            if not addresses and isinstance(source, Endpoint):
+                asked = self._question(source, target.name, self.cluster_dns, learned, now)
+                if asked.verdict == "deny":
+                    return Answer(
+                        asked.egress,
+                        asked.ingress,
+                        asked.l7dns,
+                        asked.reason,
+                        asked.rules,
+                        (*notes, f"`{target}` cannot be looked up: {_why(asked)}"),
+                        asked.sides,
+                    )
+                sides = asked.sides
+                if self._teaches(asked, trusted=True):
+                    notes = (*notes, f"`{target}` was looked up first, and learned")
+                    names = frozenset({target.name})
+                else:
+                    notes = (
+                        *notes,
+                        f"`{target}` was looked up first, and not learned: no `rules.dns` saw it",
+                    )
+                    names = frozenset()
+                hops = [_Hop(str(target), PeerFacts.outside(SOMEWHERE, names), query.port)]
+            else:
+                hops = [self._outside(a, source, learned, now, query.port) for a in addresses or (SOMEWHERE,)]
+        else:
+            found = self._hops(target, source, learned, now, query.port, query.protocol)
+            if isinstance(found, str):
+                if isinstance(source, Endpoint):
+                    return Answer(egress="deny", reason=found, notes=notes)
+                return Answer(notes=notes)
+            hops = found
+        result = self._flow(source, hops, query.protocol, query.dns)
+        return Answer(
+            result.egress,
+            result.ingress,
+            result.l7dns,
+            result.reason,
+            result.rules,
+            notes,
+            (*sides, *result.sides),
+        )
+
+    def facts(self, party: Party, asker: Endpoint | None = None, now: float = 0.0) -> PeerFacts:
+        """What `decide` knows of one end: for an address outside, with the names granted to `asker`."""
+        if isinstance(party, Endpoint):
+            return PeerFacts(party.labels, party.address_like(None))
+        if isinstance(party, Node):
+            return PeerFacts.reserved(RESERVED_NAMES[party.name])
+        if isinstance(party, Name):
+            return PeerFacts.outside(SOMEWHERE, {party.name})
+        if isinstance(party, Service):
+            return PeerFacts(closed=True)
+        learned, _ = self._learn(self.lookups)
+        return self._outside(party, asker, learned, now, 0).facts
+
+    def judge(
+        self,
+        subject: Endpoint,
+        direction: Direction,
+        peer: PeerFacts,
+        protocol: Protocol,
+        port: int,
+        question: str | None = None,
+        policies: Iterable[Policy] | None = None,
+    ) -> Decision:
+        """`decide` with this scenario's ports and, unless others are given, its policies."""
+        return decide(
+            self.expanded if policies is None else policies,
+            subject.labels,
+            direction,
+            peer,
+            protocol,
+            port,
+            question=question,
+            own_ports=subject.ports if direction is Direction.INGRESS else NO_NAMES,
+            cluster_ports=self.cluster_ports,
+        )
+
+    @cached_property
+    def cluster_dns(self) -> tuple[Party, ...]:
+        """The Service kube-dns, else the pods behind it, else the stand-in."""
+        for service in self.services:
+            if (service.facts.namespace, service.facts.name) == ("kube-system", "kube-dns"):
+                return (service,)
+        pods = tuple(e for e in self.endpoints if _is_dns(e))
+        return pods or ((self.stand_in,) if self.stand_in else ())
+
+    @cached_property
+    def _by_address(self) -> dict[Address, Endpoint | Service]:
+        found: dict[Address, Endpoint | Service] = {a: s for s in self.services for a in s.ips}
+        return found | {a: e for e in self.endpoints for a in e.addresses}
+
+    def owner(self, address: Address) -> Endpoint | Service | None:
+        """The pod or Service an address belongs to; None for those outside the cluster."""
+        return self._by_address.get(address)
+
+    # Names.
+
+    def _learn(self, lookups: Sequence[Lookup]) -> tuple[tuple[Lookup, ...], tuple[str, ...]]:
+        """The lookups that taught, and a sentence for each that did not. Judged in the order of their times."""
+        learned: list[Lookup] = []
+        notes = []
+        for lookup in sorted(lookups, key=lambda one: one.at):
+            servers = self.cluster_dns if lookup.server is None else (lookup.server,)
+            asked = self._question(lookup.source, lookup.name, servers, learned, lookup.at)
+            trusted = all(server in self._trusted for server in servers)
+            what = f"the lookup of `{lookup.name.removesuffix('.')}` by {lookup.source} at {lookup.at:g}"
+            if asked.verdict == "deny":
+                notes.append(f"{what} taught nothing: {_why(asked)}")
+            elif not self._teaches(asked, trusted):
+                notes.append(f"{what} taught nothing: no `rules.dns` is on its way")
+            else:
+                learned.append(lookup)
+        return tuple(learned), tuple(notes)
+
+    @cached_property
+    def _trusted(self) -> tuple[Party, ...]:
+        backends = (e for s in self.cluster_dns if isinstance(s, Service) for e in (*s.endpoints, *s.ips))
+        return (*self.cluster_dns, *backends)
+
+    def _teaches(self, asked: Answer, trusted: bool) -> bool:
+        """Whether the answer to a question that passed is learned (design.md section 5)."""
+        return asked.l7dns == "allow" or (trusted and not self.strict_dns_rules)
+
+    def _question(
+        self, source: Endpoint, name: str, servers: Iterable[Party], learned: Sequence[Lookup], now: float
+    ) -> Answer:
+        hops: list[_Hop] = []
+        for server in servers:
+            found = self._hops(server, source, learned, now, DNS_PORT, Protocol.UDP)
+            if isinstance(found, str):
+                return Answer(egress="deny", reason=found)
+            hops += found
+        return self._flow(source, hops, Protocol.UDP, name)
+
+    def _addresses(
+        self, name: str, source: Party, lookups: Sequence[Lookup], now: float
+    ) -> tuple[Address, ...]:
+        """Where a name leads: the externals that carry it, and the latest lookup of it up to now, the source's own
+        before others', past ones before those to come."""
+        known = [address for address, names in self.names.items() if name in names]
+        of_name = [lookup for lookup in lookups if lookup.name == name]
+        if of_name:
+
+            def rank(lookup: Lookup) -> tuple[bool, bool, float]:
+                past = lookup.at <= now
+                return lookup.source is source, past, lookup.at if past else -lookup.at
+
+            best = max(map(rank, of_name))
+            known += [a for lookup in of_name if rank(lookup) == best for a in lookup.addresses]
+        return tuple(dict.fromkeys(known))
+
+    def _outside(
+        self, address: Address, asker: Party | None, learned: Iterable[Lookup], now: float, port: int
+    ) -> _Hop:
+        """An address that no pod and no Service of the scenario has."""
+        owner = self._by_address.get(address)
+        if owner is not None:
+            return self._hop(owner, port) if isinstance(owner, Endpoint) else _closed(address, port)
+        names = set(self.names.get(address, ()))
+        if not never_granted(address):
+            for lookup in learned:
+                if lookup.source is asker and address in lookup.addresses and lookup.live(now):
+                    names.add(lookup.name)
+        return _Hop(str(address), PeerFacts.outside(address, names), port)
+
+    # Flows.
+
+    def _hop(self, endpoint: Endpoint, port: int, address: Address | None = None) -> _Hop:
+        known = address or endpoint.address_like(None)
+        return _Hop(str(endpoint), PeerFacts(endpoint.labels, known), port, endpoint)
+
+    def _hops(
+        self,
+        target: Party,
+        asker: Party,
+        learned: Sequence[Lookup],
+        now: float,
+        port: int,
+        protocol: Protocol,
+    ) -> list[_Hop] | str:
+        """Where a flow to `target` may end, or the reason why it ends nowhere."""
+        if isinstance(target, Endpoint):
+            return [self._hop(target, port)]
+        if isinstance(target, Node):
+            return [_Hop(target.name, self.facts(target), port)]
+        if isinstance(target, Service):
+            return self._behind(target, port, protocol)
+        if isinstance(target, Name):
+            return [_Hop(str(target), self.facts(target), port)]
+        owner = self._by_address.get(target)
+        if isinstance(owner, Endpoint):
+            return [self._hop(owner, port, target)]
+        if isinstance(owner, Service):
+            return self._behind(owner, port, protocol)
+        return [self._outside(target, asker, learned, now, port)]
+
+    def _behind(self, service: Service, port: int, protocol: Protocol) -> list[_Hop] | str:
+        """The ready endpoints of a Service's port. A port it does not have leads to its bare address."""
+        ports = [one for one in service.ports if (one.port, one.protocol) == (port, protocol)]
+        if not ports:
+            return [_closed(service, port)]
+        hops: list[_Hop] = []
+        for backend in service.endpoints:
+            target = ports[0].target
+            if isinstance(backend, Endpoint):
+                numbers = backend.ports.get((str(target).lower(), protocol), frozenset())
+                number = target if isinstance(target, int) else next(iter(sorted(numbers)), None)
+                if number is not None:
+                    hops.append(self._hop(backend, number))
+            elif isinstance(target, int):
+                hops.append(self._outside(backend, None, (), 0.0, target))
+        if not hops:
+            return NO_BACKEND
+        if len({(hop.facts, hop.port) for hop in hops}) > MAX_BACKENDS:
+            return TOO_MANY_BACKENDS
+        return hops
+
+    def _flow(self, source: Party, hops: Sequence[_Hop], protocol: Protocol, question: str | None) -> Answer:
+        """Every hop must be allowed: which one gets the packet is decided after us."""
+        egress = [
+            self._side(source, Direction.EGRESS, hop.peer, hop.facts, protocol, hop.port, question)
+            for hop in hops
+            if isinstance(source, Endpoint)
+        ]
+        ingress = []
+        for hop in hops:
+            if hop.endpoint is not None:
+                facts = self._seen_from(source, hop.facts.address)
+                side = self._side(
+                    hop.endpoint, Direction.INGRESS, str(source), facts, protocol, hop.port, None
+                )
+                ingress.append(side)
+        refused = [side for side in egress if side.decision.reason == DNS_REFUSED]
+        blocked = [side for side in egress if side.decision.verdict == "deny" and side not in refused]
+        barred = [side for side in ingress if side.decision.verdict == "deny"]
+        judged = [side for side in egress if side.decision.dns is not None]
+        l7dns: DnsVerdict | None = None
+        if egress and not blocked:
+            if question is None:
+                l7dns = "redirect" if judged else None
+            else:
+                l7dns = "deny" if refused else "allow" if judged else "none"
+        sides = (*egress, *ingress)
+        decisive = blocked or refused or barred
+        if decisive:
+            reason = decisive[0].decision.reason
+            decisive = [side for side in decisive if side.decision.reason == reason]
+        else:
+            decisive = list(sides)
+            allowed = any(side.decision.reason == ALLOWED for side in sides)
+            reason = ALLOWED if allowed else NO_POLICY
+        rules = dict.fromkeys(
+            DecidedRule(side.direction, origin) for side in decisive for origin in side.decision.rules
+        )
+        return Answer(
+            _verdict(egress, blocked), _verdict(ingress, barred), l7dns, reason, tuple(rules), (), sides
+        )
+
+    def _seen_from(self, source: Party, target: Address | None) -> PeerFacts:
+        if isinstance(source, Endpoint):
+            return PeerFacts(source.labels, source.address_like(target))
+        return self.facts(source)
+
+    def _side(
+        self,
+        subject: Party,
+        direction: Direction,
+        peer: str,
+        facts: PeerFacts,
+        protocol: Protocol,
+        port: int,
+        question: str | None,
+    ) -> Side:
+        assert isinstance(subject, Endpoint)
+        decision = self.judge(subject, direction, facts, protocol, port, question)
+        return Side(direction, subject, peer, facts, protocol, port, question, decision)
+
+
+def _verdict(sides: Sequence[Side], denied: Sequence[Side]) -> Verdict | None:
+    return None if not sides else "deny" if denied else "allow"
+
+
+def _why(asked: Answer) -> str:
+    if asked.refused:
+        return "its question is refused"
+    return f"its question does not reach the DNS server ({asked.reason})"
+
+
+def _closed(what: object, port: int) -> _Hop:
+    """An address of the closed ranges that nobody owns: no selector but the wildcard means it."""
+    return _Hop(str(what), PeerFacts(closed=True), port)
+
+
+def _is_dns(endpoint: Endpoint) -> bool:
+    return endpoint.namespace == "kube-system" and endpoint.own_labels.get("k8s-app") == "kube-dns"
+
+
+def never_granted(address: Address) -> bool:
+    """Addresses no DNS answer opens, besides the cluster's own (bpf/grants.h has the same list)."""
+    first = address.packed[0]
+    if address.version == 4:
+        return first in (0, 127) or first >= 224 or address.packed[:2] == b"\xa9\xfe"
+    return int(address) <= 1 or address.is_link_local or first == 0xFF or address.ipv4_mapped is not None
+
+
+def query_of(
+    source: Party, target: Party, port: int, protocol: Protocol = Protocol.TCP, dns: str | None = None
+) -> Query:
+    """A query without a document."""
+    return Query(source, target, port, protocol, None if dns is None else fqdn(dns))
+
+
+__all__ = [
+    "MIN_TTL",
+    "RESERVED_NAMES",
+    "Answer",
+    "DecidedRule",
+    "Endpoint",
+    "Lookup",
+    "Name",
+    "Node",
+    "Party",
+    "PolicyResult",
+    "Query",
+    "Scenario",
+    "Service",
+    "ServicePort",
+    "Side",
+    "never_granted",
+    "protocol_name",
+    "query_of",
+]
