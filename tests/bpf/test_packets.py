@@ -843,7 +843,7 @@ def test_an_event_leads_back_to_its_rules(lab: Lab, pod: Pod, bench: Bench) -> N
     key = PolicyKey(Direction.EGRESS, IdentityPeer(9), TCP, 440, 13)
     entries = {
         key: PolicyEntry(origins=(one,)),
-        replace(key, port=80, port_bits=16): PolicyEntry(origins=(two,)),
+        key._replace(port=80, port_bits=16): PolicyEntry(origins=(two,)),
     }
     lab.apply(tables(MapState(False, True, entries), pod.row()))
     assert bench.sends(pod, out(pod, WORLD4[0], tcp(1000, 443)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from namewall.model.identity import Reserved
+from namewall.model.memo import remembered
 
 Labels = frozenset[str]
 """A label set in Cilium's spelling; hashable, so that it can be a key."""
@@ -45,6 +46,7 @@ def parse_label(text: str) -> Label:
     return Label(source, key, value) if colon else Label("unspec", head, value)
 
 
+@remembered
 def split_key(text: str) -> tuple[str, str]:
     """A selector's key: the source is the text before the FIRST colon; none (or an empty one) means any."""
     source, colon, key = text.partition(":")

@@ -6,31 +6,31 @@ with the same identity share one MapState.
 Precedence (semantics.md section 6): every matching deny beats every allow; among allows the longer L4 match
 wins; equally long, a specific peer beats ANY_PEER. The kernel looks a packet up once per peer it has (its
 identity, its CIDR class where that counts, each live granted name class) and once for ANY_PEER.
+
+Keys, peers and entries are named tuples: there are hundreds for each endpoint, and a tuple is made, hashed and
+compared without running Python. No two kinds of peer are ever equal, since their members differ in type or number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from namewall.model.net import Direction, Network
 
 
-@dataclass(frozen=True, slots=True)
-class AnyPeer:
+class AnyPeer(NamedTuple):
     """Every peer, known or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityPeer:
+class IdentityPeer(NamedTuple):
     """Peers with this numeric identity (pods, reserved entities)."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class CidrPeer:
+class CidrPeer(NamedTuple):
     """Peers whose longest policy prefix is `prefix` (every prefix and except of every policy is one).
 
     With `pods` the class also counts for peers inside the cluster, as NetworkPolicy's ipBlock means it;
@@ -41,8 +41,7 @@ class CidrPeer:
     pods: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FqdnPeer:
+class FqdnPeer(NamedTuple):
     """Addresses granted to the endpoint under a name that the FQDN selector matches.
 
     `selector` is a toFQDNs item's normal form (`policy.patterns.normalize`): lower-case with the trailing dot,
@@ -58,8 +57,7 @@ DnsRules = frozenset[str] | Literal["any"]
 """Names that may be asked for: normal forms as in FqdnPeer, or "any" for every name (a DNS rule's match-all)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyKey:
+class PolicyKey(NamedTuple):
     """`protocol` 0 is any, then `port_bits` is 0. The port is a prefix of `port_bits` (0 to 16) of its bits.
 
     For ICMP and ICMPv6 `port` is the type, `port_bits` 16 or 0.
@@ -72,8 +70,7 @@ class PolicyKey:
     port_bits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RuleOrigin:
+class RuleOrigin(NamedTuple):
     """Which rule made an entry. `rule` is its zero-based path, as `spec.egress[1]`."""
 
     kind: str
@@ -82,8 +79,7 @@ class RuleOrigin:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyEntry:
+class PolicyEntry(NamedTuple):
     """`dns` is None for a plain allow or a deny, else what may be asked on this port (UDP or TCP)."""
 
     deny: bool = False

@@ -10,15 +10,16 @@ protocols off.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.labels import split_key
+from namewall.model.memo import remembered
 from namewall.model.names import MAX_FQDN
 from namewall.policy.rule_schema import ICMP4_TYPES, ICMP6_TYPES, MAX_PORTS, PROTOCOLS
-from namewall.policy.selectors import entity_selectors
+from namewall.policy.selectors import contains, entity_selectors
 from namewall.policy.structural import is_service_name, parse_cidr, quoted
 
 Raw = Mapping[str, Any]
@@ -61,10 +62,11 @@ def agent(path: str, message: str) -> Problem:
 # --- label selectors -----------------------------------------------------------------------------------------
 
 
+_QUALIFIED_PART = re.compile(r"[-A-Za-z0-9_.]+")
+
+
 def is_qualified_part(text: str) -> bool:
-    return (
-        re.fullmatch(r"[-A-Za-z0-9_.]+", text) is not None and text[0] not in "-_." and text[-1] not in "-_."
-    )
+    return _QUALIFIED_PART.fullmatch(text) is not None and text[0] not in "-_." and text[-1] not in "-_."
 
 
 def is_subdomain(text: str) -> bool:
@@ -76,8 +78,13 @@ def is_subdomain(text: str) -> bool:
     )
 
 
-def key_problems(key: str) -> Iterator[str]:
+@remembered
+def key_problems(key: str) -> tuple[str, ...]:
     """What Kubernetes says of a label key: `[prefix/]name`."""
+    return tuple(_key_problems(key))
+
+
+def _key_problems(key: str) -> Iterator[str]:
     prefix, slash, name = key.rpartition("/")
     if slash and "/" in prefix:
         yield f"a qualified name {_NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
@@ -94,26 +101,31 @@ def key_problems(key: str) -> Iterator[str]:
         yield f"name part {_NAME_RULE}"
 
 
+@remembered
 def value_problem(value: str) -> str | None:
     if len(value) > 63:
         return "must be no more than 63 bytes"
     return None if not value or is_qualified_part(value) else _VALUE_RULE
 
 
+@remembered
+def _folded(key: str) -> str:
+    return ".".join(split_key(key))
+
+
 def selector(raw: Raw, path: str, sourced: bool = True) -> Iterator[Problem]:
     """`sourced` keys carry a source (`k8s:app`), which is folded into the key (`k8s.app`) before it is checked."""
 
-    def fold(key: str) -> str:
-        return ".".join(split_key(key)) if sourced else key
-
+    fold = _folded if sourced else str
     prefix = "invalid label selector: "
     for key, value in (raw.get("matchLabels") or {}).items():
-        where = f"{path}.matchLabels.{key}"
         folded = fold(key)
         for message in key_problems(folded):
-            yield agent(where, f"{prefix}matchLabels: Invalid value: {quoted(folded)}: {message}")
+            text = f"{prefix}matchLabels: Invalid value: {quoted(folded)}: {message}"
+            yield agent(f"{path}.matchLabels.{key}", text)
         if complaint := value_problem(value):
-            yield agent(where, f"{prefix}matchLabels: Invalid value: {quoted(value)}: {complaint}")
+            text = f"{prefix}matchLabels: Invalid value: {quoted(value)}: {complaint}"
+            yield agent(f"{path}.matchLabels.{key}", text)
     for index, expression in enumerate(raw.get("matchExpressions") or ()):
         name = f"matchExpressions[{index}]"
         where = f"{path}.{name}"
@@ -182,40 +194,47 @@ def _cidr_item(item: Raw, path: str) -> Iterator[Problem]:
         excluded = parse_cidr(text)
         if excluded is None:
             yield agent(where, f"netip.ParsePrefix({quoted(text)}): not ADDRESS/LENGTH")
-        elif cidr is not None and ip_address(text.partition("/")[0]) not in cidr:  # no more than the base
+        # No more than its base must lie in it.
+        elif (
+            cidr is not None
+            and not contains(cidr, excluded)
+            and ip_address(text.partition("/")[0]) not in cidr
+        ):
             yield agent(
                 where, f"allow CIDR prefix {item['cidr']} does not contain exclude CIDR prefix {text}"
             )
+
+
+def _entity(name: str, path: str) -> Iterator[Problem]:
+    try:
+        entity_selectors(name)
+    except KeyError:
+        yield agent(path, f"unsupported entity: {name}")
+
+
+def _service(item: Raw, path: str) -> Iterator[Problem]:
+    if "k8sServiceSelector" in item:
+        chosen = item["k8sServiceSelector"].get("selector") or {}
+        yield from selector(chosen, f"{path}.k8sServiceSelector.selector", sourced=False)
 
 
 def _peers(item: Raw, path: str, members: tuple[str, ...]) -> Iterator[Problem]:
     used = [member for member in members if item.get(member)]
     for other in used[1:]:
         yield agent(path, f"combining {_go_name(used[0])} and {_go_name(other)} is not supported yet")
-    for member in members:
-        for index, raw in enumerate(item.get(member) or ()):
-            where = f"{path}.{member}[{index}]"
-            if member.endswith(("Endpoints", "Nodes")):
-                yield from selector(raw, where)
-            elif member.endswith("CIDR"):
-                yield from _cidr(raw, where)
-            elif member.endswith("CIDRSet"):
-                yield from _cidr_item(raw, where)
-            elif member.endswith("Entities"):
-                try:
-                    entity_selectors(raw)
-                except KeyError:
-                    yield agent(where, f"unsupported entity: {raw}")
-            elif member == "toFQDNs":
-                yield from name_item(raw, where)
-            elif member == "toServices" and "k8sServiceSelector" in raw:
-                chosen = raw["k8sServiceSelector"].get("selector") or {}
-                yield from selector(chosen, f"{where}.k8sServiceSelector.selector", sourced=False)
-        if member.endswith("Nodes") and item.get(member):
+    for member in used:
+        check = _CHECKS.get(member.removeprefix("from").removeprefix("to"))
+        if check is not None:
+            for index, raw in enumerate(item[member]):
+                yield from check(raw, f"{path}.{member}[{index}]")
+        if member.endswith("Nodes"):
             yield agent(
                 f"{path}.{member}",
                 'FromNodes/ToNodes rules can only be applied when the "enable-node-selector-labels" flag is set',
             )
+
+
+_NO_NAME, _NO_PATTERN = re.compile(r"[^-a-zA-Z0-9_.]"), re.compile(r"[^-a-zA-Z0-9_.*]")
 
 
 def name_item(item: Raw, path: str) -> Iterator[Problem]:
@@ -223,10 +242,10 @@ def name_item(item: Raw, path: str) -> Iterator[Problem]:
     name, pattern = item.get("matchName") or "", item.get("matchPattern") or ""
     if name and pattern:
         yield agent(path, "only one of MatchName or MatchPattern is allowed in a FQDN/DNS rule")
-    if re.search(r"[^-a-zA-Z0-9_.]", name):
+    if _NO_NAME.search(name):
         text = f"Invalid characters in MatchName: {quoted(name)}. Only 0-9, a-z, A-Z and ., -, _ characters are allowed"
         yield agent(f"{path}.matchName", text)
-    if re.search(r"[^-a-zA-Z0-9_.*]", pattern):
+    if _NO_PATTERN.search(pattern):
         text = (
             f"Invalid characters in MatchPattern: {quoted(pattern)}. "
             "Only 0-9, a-z, A-Z and ., -, _ and * characters are allowed"
@@ -237,11 +256,24 @@ def name_item(item: Raw, path: str) -> Iterator[Problem]:
         yield agent(f"{path}.matchPattern", text)
 
 
+_CHECKS: dict[str, Callable[[Any, str], Iterator[Problem]]] = {
+    "Endpoints": selector,
+    "Nodes": selector,
+    "CIDR": _cidr,
+    "CIDRSet": _cidr_item,
+    "Entities": _entity,
+    "FQDNs": name_item,
+    "Services": _service,
+}
+"""What is said of one item of a peer member; groups are not looked into."""
+
+
 # --- ports -----------------------------------------------------------------------------------------------------
 
 _GO_INTEGER = re.compile(r"0|0(?:_?[0-7])+|[1-9](?:_?[0-9])*")
 
 
+@remembered
 def parse_port(text: str) -> int | str:
     """A port number as Go reads it with base detection (`010` is 8), or a lower-cased name.
 
@@ -285,10 +317,10 @@ def has_l7(rules: Raw | None) -> bool:
 
 def _port_rule(item: Raw, path: str, ingress: bool) -> Iterator[Problem]:
     ports, rules = item.get("ports") or [], item.get("rules") or {}
-    dns = bool(rules.get("dns"))
+    dns, l7 = bool(rules.get("dns")), has_l7(rules)
     if ingress and dns:
         yield agent(f"{path}.rules.dns", "L7 protocol DNS is not supported on ingress yet")
-    if item.get("serverNames") and has_l7(rules) and "terminatingTLS" not in item:
+    if item.get("serverNames") and l7 and "terminatingTLS" not in item:
         yield agent(
             f"{path}.serverNames", "ServerNames are not allowed with L7 rules without TLS termination"
         )
@@ -300,18 +332,19 @@ def _port_rule(item: Raw, path: str, ingress: bool) -> Iterator[Problem]:
         where = f"{path}.ports[{index}]"
         yield from _port(port, where, dns)
         protocol = port.get("protocol") or "ANY"
-        if has_l7(rules) and not dns and protocol.upper() != "TCP":
+        if l7 and not dns and protocol.upper() != "TCP":
             text = f"L7 rules can only apply to TCP (not {protocol}) except for DNS rules"
             yield agent(f"{where}.protocol", text)
-        if has_l7(rules) and port.get("port") and _is_zero(port["port"]):
+        if l7 and port.get("port") and _is_zero(port["port"]):
             yield agent(f"{where}.port", "L7 rules can not be used when a port is 0")
     if listener := item.get("listener"):
         name = listener.get("name", "")
         if ingress:
             yield agent(f"{path}.listener", f"Listener is not allowed on ingress ({name})")
-        if has_l7(rules):
+        if l7:
             yield agent(f"{path}.listener", f"Listener is not allowed with L7 rules ({name})")
-    yield from _l7_rules(rules, f"{path}.rules", bool(ports))
+    if rules:
+        yield from _l7_rules(rules, f"{path}.rules", bool(ports))
 
 
 def _is_zero(text: str) -> bool:

@@ -8,8 +8,9 @@ replaces. A label selector without requirements is the wildcard: every peer, kno
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from namewall.model.labels import CLUSTER, DEFAULT_CLUSTER, K8S, RESERVED, Labels, LabelView, split_key, view
 from namewall.model.net import Address, Network
@@ -17,8 +18,7 @@ from namewall.model.net import Address, Network
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One condition on a label. `source` is `any` where the rule names none."""
 
     source: str
@@ -27,12 +27,13 @@ class Requirement:
     values: frozenset[str] = frozenset()
 
     def holds(self, labels: LabelView) -> bool:
-        value = labels.get((self.source, self.key))
-        match self.operator:
+        source, key, operator, values = self
+        value = labels.get((source, key))
+        match operator:
             case "In":
-                return value in self.values
+                return value in values
             case "NotIn":
-                return value not in self.values
+                return value not in values
             case "Exists":
                 return value is not None
             case "DoesNotExist":
@@ -41,9 +42,20 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """All requirements must hold. Without any it is the wildcard."""
+    """All requirements must hold. Without any it is the wildcard.
+
+    The hash is kept: selectors are keys of nearly every table here. Equal ones are mostly the same object
+    (`label_selector` and `with_label` remember what they made), which makes comparing them quick too.
+    """
 
     requirements: tuple[Requirement, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.requirements))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def is_wildcard(self) -> bool:
@@ -57,7 +69,12 @@ class LabelSelector:
         return any(r.key == key and r.source in sources for r in self.requirements)
 
     def with_label(self, source: str, key: str, value: str) -> LabelSelector:
-        return LabelSelector((*self.requirements, Requirement(source, key, "In", frozenset({value}))))
+        return _with_label(self, source, key, value)
+
+
+@lru_cache(maxsize=65536)
+def _with_label(selector: LabelSelector, source: str, key: str, value: str) -> LabelSelector:
+    return LabelSelector((*selector.requirements, Requirement(source, key, "In", frozenset({value}))))
 
 
 WILDCARD = LabelSelector()
@@ -166,13 +183,21 @@ def label_selector(
 ) -> LabelSelector:
     """A selector from its parts. `source` None reads the source from each key, else all keys have that source."""
 
+    conditions = tuple((key, operator, tuple(values)) for key, operator, values in expressions)
+    return _label_selector(tuple(sorted(match_labels.items())), conditions, source)
+
+
+@lru_cache(maxsize=65536)
+def _label_selector(
+    pairs: tuple[tuple[str, str], ...],
+    conditions: tuple[tuple[str, Operator, tuple[str, ...]], ...],
+    source: str | None,
+) -> LabelSelector:
     def key_of(text: str) -> tuple[str, str]:
         return split_key(text) if source is None else (source, text)
 
-    requirements = [
-        Requirement(*key_of(key), "In", frozenset({value})) for key, value in sorted(match_labels.items())
-    ]
+    requirements = [Requirement(*key_of(key), "In", frozenset({value})) for key, value in pairs]
     requirements += [
-        Requirement(*key_of(key), operator, frozenset(values)) for key, operator, values in expressions
+        Requirement(*key_of(key), operator, frozenset(values)) for key, operator, values in conditions
     ]
     return LabelSelector(tuple(requirements))
