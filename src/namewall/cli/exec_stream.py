@@ -45,7 +45,7 @@ def run(client: SyncClient, asked: Request, streams: Streams) -> tuple[int, str]
 
     ApiError where the server refuses the upgrade.
     """
-    with _open(client, asked) as connection, _raw_terminal(streams.tty):
+    with _open(client, asked) as connection, _interruptible(), _raw_terminal(streams.tty):
         if streams.tty:
             _follow_size(connection)
         if streams.stdin:
@@ -164,6 +164,19 @@ def _follow_size(connection: ClientConnection) -> None:
 
 
 @contextmanager
+def _interruptible() -> Iterator[None]:
+    """A signal ends the program at once: raised as an exception it could meet the connection with a lock held,
+    and closing that would wait for the lock for ever."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, lambda number, _: os._exit(128 + number)) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _raw_terminal(wanted: bool) -> Iterator[None]:
     """Keys go to the command, Ctrl-C too; the terminal is as before afterwards, whatever happens."""
     if not wanted:
@@ -174,13 +187,15 @@ def _raw_terminal(wanted: bool) -> Iterator[None]:
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    previous = {
-        number: signal.signal(number, lambda *_: sys.exit(130)) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+
+    def leave(number: int, _: object) -> None:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
     tty.setraw(descriptor)
     try:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -148,5 +148,8 @@ async def test_an_interrupt_ends_without_a_word(twin: Twin) -> None:
     assert running.stdout is not None
     assert running.stdout.readline() == b"on\n"
     running.send_signal(signal.SIGINT)
-    assert running.communicate(timeout=10) == (b"", b"")
-    assert running.returncode == 130
+    try:
+        assert running.communicate(timeout=10) == (b"", b"")
+        assert running.returncode == 130
+    finally:
+        running.kill()
