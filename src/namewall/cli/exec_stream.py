@@ -166,9 +166,12 @@ def _follow_size(connection: ClientConnection) -> None:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """A signal ends the program at once: raised as an exception it could meet the connection with a lock held,
-    and closing that would wait for the lock for ever."""
+    and closing that would wait for the lock for ever. What the caller has us ignore (nohup) stays ignored."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, lambda number, _: os._exit(128 + number)) for number in signals}
+    previous = {number: signal.getsignal(number) for number in signals}
+    previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}
+    for number in previous:
+        signal.signal(number, lambda number, _: os._exit(128 + number))
     try:
         yield
     finally:
