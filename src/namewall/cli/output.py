@@ -87,7 +87,7 @@ def to_yaml(obj: Any) -> str:
     """As sigs.k8s.io/yaml: keys sorted, lists not indented, no folding, `|` for texts of several lines."""
     import yaml
 
-    from namewall.cli.files import ambiguous
+    from namewall.model.documents import ambiguous
 
     base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     dumper = type("Dumper", (base,), {"ignore_aliases": lambda self, data: True})
