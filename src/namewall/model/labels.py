@@ -67,10 +67,16 @@ class LabelView(dict[tuple[str, str], str]):
 def view(labels: Labels) -> LabelView:
     """Cached: one view for each identity on the node."""
     index = LabelView()
-    for label in sorted(map(parse_label, labels), key=str):
-        index[label.source, label.key] = label.value
-        index[ANY, label.key] = label.value
+    for own, of_any, value in sorted(map(_places, labels)):
+        index[own] = index[of_any] = value
     return index
+
+
+@remembered
+def _places(label: str) -> tuple[tuple[str, str], tuple[str, str], str]:
+    """Where a label stands in a view, its own and any source's, and its value."""
+    parsed = parse_label(label)
+    return (parsed.source, parsed.key), (ANY, parsed.key), parsed.value
 
 
 # Key prefixes as Cilium's default filter has them; the longest match decides, no match keeps the label.

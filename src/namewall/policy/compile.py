@@ -13,14 +13,16 @@ is settled here, so that the kernel needs one longest-prefix match for each peer
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 from namewall.model.identity import Reserved
 from namewall.model.labels import Labels
-from namewall.model.net import Direction, Network, Protocol
+from namewall.model.net import Direction, Protocol
+from namewall.policy.classes import Classes
 from namewall.policy.identity_index import IdentityIndex
 from namewall.policy.map_state import (
     AnyPeer,
-    CidrPeer,
     DnsRules,
     FqdnPeer,
     IdentityPeer,
@@ -32,10 +34,11 @@ from namewall.policy.map_state import (
 )
 from namewall.policy.ports import L4, NO_NAMES, PORT_BITS, NamedPorts, blocks
 from namewall.policy.rules import Policy, Rule, policy_prefixes
-from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
-from namewall.policy.terms import ALL, Posture, Term, collect, dns_union, posture, selecting
+from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, PeerSelector
+from namewall.policy.terms import Filters, Posture, collect, dns_union, posture
 
 ANY_PEER = AnyPeer()
+HOST, CLOSED = IdentityPeer(Reserved.HOST), IdentityPeer(Reserved.CLOSED)
 
 
 def compile(
@@ -54,129 +57,92 @@ def compile(
     (`policy.expand`); references that are not select nothing. `addressless` for scenarios whose pods have no addresses.
     """
     known = list(policies)
-    rules = [rule for policy in known for rule in policy.rules]
+    rules = [rule for policy in known for rule in policy.rules if rule.subject.matches(subject)]
     classes = Classes(IdentityIndex(identities), policy_prefixes(known), addressless=addressless)
-    return compile_rules(rules, subject, classes, own_ports, cluster_ports)
+    return compile_sides(sides(rules, subject, own_ports, cluster_ports), classes)
 
 
-class Classes:
-    """Which peers of the kernel a selector is: the identities and prefixes of the node."""
-
-    def __init__(
-        self, index: IdentityIndex, prefixes: Iterable[Network], *, addressless: bool = False
-    ) -> None:
-        """`addressless`: pods have no addresses, as in scenarios that give none (see CidrSelector)."""
-        self.index = index
-        self.prefixes = tuple(prefixes)
-        self._addressless = addressless
-        self._kept: dict[CidrSelector, tuple[Peer, ...]] = {}
-
-    def of(self, selector: PeerSelector) -> Iterable[Peer]:
-        """The wildcard is ANY_PEER. References to Services and CIDR groups are nothing: expand them first."""
-        if isinstance(selector, LabelSelector):
-            if selector.is_wildcard:
-                return (ANY_PEER,)
-            return map(IdentityPeer, self.index.select(selector))
-        if isinstance(selector, FqdnSelector):
-            return (FqdnPeer(selector.form),)
-        if isinstance(selector, CidrSelector):
-            kept = self._kept.get(selector)
-            if kept is None:
-                kept = tuple(CidrPeer(p, selector.pods) for p in self.prefixes if selector.selects(p))
-                if self._addressless and selector.unaddressed is not None:
-                    kept += tuple(map(IdentityPeer, self.index.select(selector.unaddressed)))
-                self._kept[selector] = kept
-            return kept
-        return ()
+# --- what the rules say --------------------------------------------------------------------------------------------
 
 
-def compile_rules(
-    rules: Iterable[Rule],
-    subject: Labels,
-    classes: Classes,
-    own_ports: NamedPorts = NO_NAMES,
-    cluster_ports: NamedPorts = NO_NAMES,
-) -> MapState:
-    """`compile` with what is kept between calls. `rules` may be all rules, or those that select the subject."""
-    entries: dict[PolicyKey, PolicyEntry] = {}
-    enforced = {}
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One direction of a subject: what its rules say by L4 and selector. It knows of no identity and no prefix."""
+
+    direction: Direction
+    stance: Posture
+    allows: Filters
+    denies: Filters
+
+    def selectors(self) -> set[PeerSelector]:
+        return {
+            selector
+            for filters in (self.allows, self.denies)
+            for terms in filters.values()
+            for selector in terms
+        }
+
+
+def sides(
+    rules: Iterable[Rule], subject: Labels, own_ports: NamedPorts, cluster_ports: NamedPorts
+) -> tuple[Side, Side]:
+    """Ingress and egress. `rules` are those that select the subject."""
     known = list(rules)
-    for direction, names in ((Direction.INGRESS, own_ports), (Direction.EGRESS, cluster_ports)):
-        mine = selecting(known, subject, direction)
+
+    def side(direction: Direction, names: NamedPorts) -> Side:
+        mine = [rule for rule in known if rule.direction is direction]
         stance = posture(mine, subject)
-        enforced[direction] = stance.enforced
-        if stance.enforced:
-            allows, denies = collect(mine, names, stance)
-            table = _Table(direction)
-            for l4, terms in denies.items():
-                table.deny(l4, _by_peer(terms, classes))
-            for l4, terms in allows.items():
-                table.allow(l4, _by_peer(terms, classes))
-            _fixed(table, direction, stance)
-            entries.update(table.entries())
-    return MapState(enforced[Direction.INGRESS], enforced[Direction.EGRESS], entries)
+        allows, denies = collect(mine, names, stance) if stance.enforced else ({}, {})
+        return Side(direction, stance, allows, denies)
+
+    return side(Direction.INGRESS, own_ports), side(Direction.EGRESS, cluster_ports)
 
 
-def _fixed(table: _Table, direction: Direction, stance: Posture) -> None:
-    """What holds without a rule: the host may come in; nothing reaches the closed ranges."""
-    term = Term(plain=True)
-    if direction is Direction.INGRESS:
-        table.allow(ALL, {IdentityPeer(Reserved.HOST): [term]})
-    if stance.default_deny:
-        table.deny(ALL, {IdentityPeer(Reserved.CLOSED): [term]})
+# --- what each peer gets -------------------------------------------------------------------------------------------
+
+Block = tuple[int, int, int]
+"""Protocol, port and port bits of a key."""
+EVERY_PORT: Block = (0, 0, 0)
 
 
-Terms = dict[Peer, list[Term]]
+@lru_cache(maxsize=4096)
+def _blocks(l4: L4) -> tuple[Block, ...]:
+    if l4.protocol is Protocol.ANY:
+        return (EVERY_PORT,)
+    return tuple((int(l4.protocol), port, bits) for port, bits in blocks(l4.first, l4.last))
 
 
-def _by_peer(terms: Mapping[PeerSelector, Term], classes: Classes) -> Terms:
-    found: Terms = {}
-    for selector, term in terms.items():
-        for peer in classes.of(selector):
-            found.setdefault(peer, []).append(term)
-    return found
-
-
-class _Table:
-    """The entries of one direction while they are put together."""
-
-    def __init__(self, direction: Direction) -> None:
-        self._direction = direction
-        self._denies: dict[PolicyKey, set[RuleOrigin]] = {}
-        self._allows: dict[PolicyKey, tuple[DnsRules | None, set[RuleOrigin]]] = {}
-
-    def _keys(self, peer: Peer, l4: L4) -> Iterator[PolicyKey]:
-        if l4.protocol is Protocol.ANY:
-            yield PolicyKey(self._direction, peer)
-            return
-        for port, bits in blocks(l4.first, l4.last):
-            yield PolicyKey(self._direction, peer, l4.protocol, port, bits)
-
-    def deny(self, l4: L4, terms: Terms) -> None:
-        for peer, parts in terms.items():
-            for key in self._keys(peer, l4):
-                self._denies.setdefault(key, set()).update(*(term.origins for term in parts))
-
-    def allow(self, l4: L4, terms: Terms) -> None:
-        """One L4's allows. Whatever selects a peer there speaks of names, the wildcard too."""
-        wild = terms.get(ANY_PEER, [])
-        for peer, parts in terms.items():
-            dns = dns_union(parts if peer == ANY_PEER else [*parts, *wild])
-            origins = {origin for term in parts for origin in term.origins}
-            for key in self._keys(peer, l4):
-                known = self._allows.get(key)
-                # Another L4 has this very block (the end of a range): there the one with DNS rules stands.
-                self._allows[key] = (
-                    (dns, origins) if known is None else (_stricter(known[0], dns), known[1] | origins)
-                )
-
-    def entries(self) -> Iterator[tuple[PolicyKey, PolicyEntry]]:
-        for key, origins in self._denies.items():
-            yield key, PolicyEntry(deny=True, origins=_sorted(origins))
-        peers = {key.peer for key in self._denies}
-        for key, (dns, origins) in self._allows.items():
-            if key.peer not in peers or not any(wider in self._denies for wider in covering(key)):
-                yield key, PolicyEntry(dns=dns, origins=_sorted(origins))
+def _rows(side: Side, selectors: Iterable[PeerSelector]) -> dict[Block, PolicyEntry]:
+    """What a peer gets that these selectors, and no others, select. ANY_PEER is what the wildcard selects."""
+    chosen = tuple(selectors)
+    denies: dict[Block, set[RuleOrigin]] = {}
+    for l4, terms in side.denies.items():
+        for selector in chosen:
+            if term := terms.get(selector):
+                for block in _blocks(l4):
+                    denies.setdefault(block, set()).update(term.origins)
+    allows: dict[Block, tuple[DnsRules | None, set[RuleOrigin]]] = {}
+    for l4, terms in side.allows.items():
+        parts = [term for selector in chosen if (term := terms.get(selector))]
+        if not parts:
+            continue
+        # Whatever selects a peer there speaks of names, the wildcard too.
+        wild = terms.get(WILDCARD)
+        dns = dns_union(parts if wild is None or wild in parts else [*parts, wild])
+        origins = set().union(*(term.origins for term in parts))
+        for block in _blocks(l4):
+            known = allows.get(block)
+            # Another L4 has this very block (the end of a range): there the one with DNS rules stands.
+            allows[block] = (
+                (dns, origins) if known is None else (_stricter(known[0], dns), known[1] | origins)
+            )
+    rows = {
+        block: PolicyEntry(deny=True, origins=tuple(sorted(origins))) for block, origins in denies.items()
+    }
+    for block, (dns, origins) in allows.items():
+        if not denies or not any(wider in denies for wider in _covering(*block)):
+            rows[block] = PolicyEntry(dns=dns, origins=tuple(sorted(origins)))
+    return rows
 
 
 def _stricter(one: DnsRules | None, other: DnsRules | None) -> DnsRules | None:
@@ -185,17 +151,97 @@ def _stricter(one: DnsRules | None, other: DnsRules | None) -> DnsRules | None:
     return "any" if one == "any" or other == "any" else one | other
 
 
+def _covering(protocol: int, port: int, port_bits: int) -> Iterator[Block]:
+    """The block itself and every one that covers it, longest first."""
+    if protocol:
+        for bits in range(port_bits, -1, -1):
+            yield protocol, port >> (PORT_BITS - bits) << (PORT_BITS - bits), bits
+    yield EVERY_PORT
+
+
 def covering(key: PolicyKey) -> Iterator[PolicyKey]:
     """The key itself and every key of the same peer that covers it, longest first."""
-    if key.protocol:
-        for bits in range(key.port_bits, -1, -1):
-            port = key.port >> (PORT_BITS - bits) << (PORT_BITS - bits)
-            yield PolicyKey(key.direction, key.peer, key.protocol, port, bits)
-    yield PolicyKey(key.direction, key.peer)
+    for block in _covering(key.protocol, key.port, key.port_bits):
+        yield PolicyKey(key.direction, key.peer, *block)
 
 
-def _sorted(origins: Iterable[RuleOrigin]) -> tuple[RuleOrigin, ...]:
-    return tuple(sorted(origins, key=lambda o: (o.kind, o.namespace, o.name, o.rule)))
+def entries_of(side: Side, peer: Peer, selectors: Iterable[PeerSelector]) -> dict[PolicyKey, PolicyEntry]:
+    """All entries of one peer, which these selectors select."""
+    if not side.stance.enforced:
+        return {}
+    rows = _rows(side, selectors)
+    return _fixed(
+        side, {PolicyKey(side.direction, peer, *block): entry for block, entry in rows.items()}, peer
+    )
 
 
-__all__ = ["ANY_PEER", "Classes", "compile", "compile_rules", "covering"]
+def _fixed(side: Side, entries: dict[PolicyKey, PolicyEntry], *peers: Peer) -> dict[PolicyKey, PolicyEntry]:
+    """What holds without a rule: the host may come in; nothing reaches the closed ranges."""
+    if HOST in peers and side.direction is Direction.INGRESS:
+        entries.setdefault(PolicyKey(side.direction, HOST), PolicyEntry())
+    if CLOSED in peers and side.stance.default_deny:
+        entries[PolicyKey(side.direction, CLOSED)] = PolicyEntry(deny=True)
+    return entries
+
+
+# --- all peers -----------------------------------------------------------------------------------------------------
+
+
+def compile_sides(both: tuple[Side, Side], classes: Classes) -> MapState:
+    """The MapState of two sides. Peers that the same selectors select get the same rows, worked out once."""
+    entries: dict[PolicyKey, PolicyEntry] = {}
+    for side in both:
+        if not side.stance.enforced:
+            continue
+        direction, found = side.direction, {}
+        for selectors, peers in _alike(side.selectors(), classes):
+            rows = list(_rows(side, selectors).items())
+            for peer in peers:
+                for (protocol, port, bits), entry in rows:
+                    found[PolicyKey(direction, peer, protocol, port, bits)] = entry
+        entries |= _fixed(side, found, HOST, CLOSED)
+    ingress, egress = both
+    return MapState(ingress.stance.enforced, egress.stance.enforced, entries)
+
+
+Alike = tuple[tuple[PeerSelector, ...], Iterable[Peer]]
+
+
+def _alike(selectors: Iterable[PeerSelector], classes: Classes) -> Iterator[Alike]:
+    """Every peer that something selects, with others of the same selectors."""
+    groups: list[tuple[int, tuple[PeerSelector, ...]]] = []
+    addressed: dict[Peer, tuple[PeerSelector, ...]] = {}
+    for selector in selectors:
+        if selector == WILDCARD:
+            addressed[ANY_PEER] = (WILDCARD,)
+            continue
+        groups = _split(groups, classes.identities(selector), selector)
+        if isinstance(selector, FqdnSelector):
+            addressed[FqdnPeer(selector.form)] = (selector,)
+        elif isinstance(selector, CidrSelector):
+            for block in classes.cidrs(selector):
+                addressed[block] = (*addressed.get(block, ()), selector)
+    for bits, chosen in groups:
+        yield chosen, classes.index.peers(bits)
+    for peer, chosen in addressed.items():
+        yield chosen, (peer,)
+
+
+def _split(
+    groups: list[tuple[int, tuple[PeerSelector, ...]]], bits: int, selector: PeerSelector
+) -> list[tuple[int, tuple[PeerSelector, ...]]]:
+    """The groups of identities, further divided by one selector, `bits` of which it selects."""
+    found = []
+    for members, chosen in groups:
+        both = members & bits
+        if both:
+            found.append((both, (*chosen, selector)))
+            bits ^= both
+        if both != members:
+            found.append((members ^ both, chosen))
+    if bits:
+        found.append((bits, (selector,)))
+    return found
+
+
+__all__ = ["ANY_PEER", "Classes", "compile", "covering"]

@@ -1,14 +1,17 @@
 """Which identities a label selector selects, without looking at each of them.
 
 An inverted index over labels with integers as bit sets: bit n is the n-th identity. A selector's set is a few
-ANDs and ORs; it is kept, and one identity more or less changes kept sets by one bit.
+ANDs and ORs; it is kept, and one identity more or less changes by one bit the kept sets of the selectors that
+select it, which `selector_index` finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from namewall.model.labels import RESERVED_LABELS, Labels, view
+from namewall.policy.map_state import IdentityPeer
+from namewall.policy.selector_index import SelectorIndex
 from namewall.policy.selectors import LabelSelector, Requirement
 
 
@@ -18,11 +21,12 @@ class IdentityIndex:
     def __init__(self, identities: Mapping[int, Labels] | None = None) -> None:
         self._labels: dict[int, Labels] = {}
         self._slot: dict[int, int] = {}
-        self._number: list[int] = []
+        self._peer: list[IdentityPeer] = []
         self._free: list[int] = []
         self._all = 0
         self._values: dict[tuple[str, str], dict[str, int]] = {}
         self._kept: dict[LabelSelector, int] = {}
+        self._selectors = SelectorIndex()
         for number, labels in {**(identities or {}), **RESERVED_LABELS}.items():
             self.add(number, labels)
 
@@ -33,24 +37,27 @@ class IdentityIndex:
     def numbers(self) -> Mapping[int, Labels]:
         return self._labels
 
+    def kept_selecting(self, labels: Labels) -> list[LabelSelector]:
+        """The selectors asked for so far (`bits`) that select this label set."""
+        return self._selectors.selecting(labels) if labels else []
+
     def add(self, number: int, labels: Labels) -> bool:
         """Know an identity. False if nothing changed; a number with other labels is replaced."""
         if self._labels.get(number) == labels:
             return False
         self.remove(number)
-        slot = self._free.pop() if self._free else len(self._number)
-        if slot == len(self._number):
-            self._number.append(number)
-        self._number[slot] = number
+        slot = self._free.pop() if self._free else len(self._peer)
+        if slot == len(self._peer):
+            self._peer.append(IdentityPeer(number))
+        self._peer[slot] = IdentityPeer(number)
         self._slot[number], self._labels[number] = slot, labels
         bit = 1 << slot
         self._all |= bit
         for key, value in view(labels).items():
             values = self._values.setdefault(key, {})
             values[value] = values.get(value, 0) | bit
-        for selector, bits in self._kept.items():
-            if selector.matches(labels):
-                self._kept[selector] = bits | bit
+        for selector in self.kept_selecting(labels):
+            self._kept[selector] |= bit
         return True
 
     def remove(self, number: int) -> bool:
@@ -59,17 +66,17 @@ class IdentityIndex:
             return False
         slot, labels = self._slot.pop(number), self._labels.pop(number)
         self._free.append(slot)
-        mask = ~(1 << slot)
-        self._all &= mask
+        bit = 1 << slot
+        self._all ^= bit
         for key, value in view(labels).items():
             values = self._values[key]
-            values[value] &= mask
+            values[value] ^= bit
             if not values[value]:
                 del values[value]
             if not values:
                 del self._values[key]
-        for selector in self._kept:
-            self._kept[selector] &= mask
+        for selector in self.kept_selecting(labels):
+            self._kept[selector] ^= bit
         return True
 
     def bits(self, selector: LabelSelector) -> int:
@@ -80,28 +87,34 @@ class IdentityIndex:
             for requirement in selector.requirements:
                 kept &= self._requirement(requirement)
             self._kept[selector] = kept
+            self._selectors.add(selector)
         return kept
 
-    def forget_selectors(self, used: set[LabelSelector]) -> None:
+    def forget_selectors(self, used: Iterable[LabelSelector]) -> None:
         """Drop the kept sets of selectors that no policy uses any more."""
-        self._kept = {selector: bits for selector, bits in self._kept.items() if selector in used}
+        for selector in self._kept.keys() - set(used):
+            del self._kept[selector]
+            self._selectors.discard(selector)
+
+    def peers(self, bits: int) -> Iterator[IdentityPeer]:
+        """The peers of a bit set. Digit by digit: taking the lowest bit off a long integer copies all of it."""
+        digits = f"{bits:b}"[::-1]
+        slot = digits.find("1")
+        while slot >= 0:
+            yield self._peer[slot]
+            slot = digits.find("1", slot + 1)
 
     def select(self, selector: LabelSelector) -> Iterator[int]:
         """The numbers of the identities selected."""
-        bits = self.bits(selector)
-        while bits:
-            low = bits & -bits
-            yield self._number[low.bit_length() - 1]
-            bits ^= low
+        return (peer.number for peer in self.peers(self.bits(selector)))
 
     def _requirement(self, requirement: Requirement) -> int:
         values = self._values.get((requirement.source, requirement.key), {})
+        found = 0
         if requirement.operator in ("In", "NotIn"):
-            found = 0
             for value in requirement.values:
                 found |= values.get(value, 0)
         else:
-            found = 0
             for bits in values.values():
                 found |= bits
         return found if requirement.operator in ("In", "Exists") else self._all & ~found

@@ -1,42 +1,52 @@
 """Policies and identities kept up to date, and the MapStates they make: little work for a little change.
 
-What is kept: which identities each selector selects (`identity_index`), which rules select each subject, and each
-subject's finished MapState. A change throws away only what it can reach:
+    subject ─ selector_index ─→ the subject selectors that select it ─→ rules ─→ Sides ─┐
+    identities, prefixes ─ classes ─→ what each peer selector selects ──────────────────┴─→ MapState
 
-  - a policy: the subjects it selects or selected, and, if the node's CIDR classes changed, those with CIDR
-    rules;
-  - an identity: the subjects with a selector that selects it or did;
-  - named ports of the cluster: the subjects with egress rules by port name.
+Subjects that the same subject selectors select have the same rules, and so share one MapState, whatever else tells
+their labels apart: replicas of one app, and most revisions of it, cost nothing more. A change is taken no farther than
+it reaches:
+
+  - a policy: the MapStates made from its subject selectors are made anew; of the others those entries whose CIDR class
+    comes or goes are changed;
+  - an identity: its own entries, where a selector selects it or did;
+  - named ports of the cluster: the MapStates with egress rules by port name.
 
 Law: whatever the order of changes, `resolve` is what `compile` makes of the present state.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from namewall.model.labels import Labels
 from namewall.model.net import Network
-from namewall.policy.compile import Classes, compile_rules
+from namewall.policy.classes import Classes
+from namewall.policy.compile import Side, compile_sides, entries_of, sides
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.identity_index import IdentityIndex
-from namewall.policy.map_state import MapState
+from namewall.policy.map_state import CidrPeer, IdentityPeer, MapState, Peer
 from namewall.policy.ports import NO_NAMES, NamedPorts
-from namewall.policy.rules import Policy, Rule, dns_selectors, fqdn_selectors, policy_prefixes
-from namewall.policy.selectors import CidrSelector, LabelSelector
+from namewall.policy.rules import Policy, Rule, dns_selectors, fqdn_selectors, prefixes_of
+from namewall.policy.selector_index import SelectorIndex
+from namewall.policy.selectors import CidrSelector, LabelSelector, PeerSelector
+from namewall.policy.terms import INIT
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of a policy."""
+Ports = frozenset[tuple[object, frozenset[int]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Made:
-    """A finished MapState and what it was made from."""
+    """A MapState, what it was made from, and what it depends on. `chosen` are the subject selectors."""
 
     state: MapState
-    selectors: frozenset[LabelSelector]
-    has_cidrs: bool
+    sides: tuple[Side, Side]
+    chosen: frozenset[LabelSelector]
+    selectors: frozenset[PeerSelector]
     has_names: bool
 
 
@@ -49,10 +59,17 @@ class Resolver:
         self._services: tuple[ServiceFacts, ...] = ()
         self._groups: tuple[CidrGroup, ...] = ()
         self._index = IdentityIndex()
-        self._classes = Classes(self._index, ())
+        self._classes = Classes(self._index)
+        self._uses: Counter[Network] = Counter()
+        self._prefixes: frozenset[Network] = frozenset()
         self._cluster_ports: NamedPorts = NO_NAMES
-        self._rules: dict[Labels, list[Rule]] = {}
-        self._made: dict[tuple[Labels, frozenset[tuple[object, ...]]], _Made] = {}
+        self._subjects = SelectorIndex()
+        self._rules: dict[LabelSelector, dict[Key, tuple[Rule, ...]]] = {}
+        """By subject selector and policy."""
+        self._made: dict[tuple[frozenset[LabelSelector], bool, Ports | None], _Made] = {}
+        self._of_subject: dict[tuple[Labels, Ports | None], _Made] = {}
+        self._users: dict[PeerSelector, set[_Made]] = {}
+        """Which MapStates a peer selector is in."""
 
     # What is known now.
 
@@ -64,7 +81,7 @@ class Resolver:
     @property
     def prefixes(self) -> frozenset[Network]:
         """The CIDR classes of the node: the longest that holds an address is its class."""
-        return frozenset(self._classes.prefixes)
+        return self._prefixes
 
     @property
     def fqdn_selectors(self) -> frozenset[str]:
@@ -79,32 +96,26 @@ class Resolver:
 
         The same value is returned until something it depends on changes.
         """
-        key = (subject, frozenset((*name, numbers) for name, numbers in own_ports.items()))
-        made = self._made.get(key)
+        key = (subject, frozenset(own_ports.items()) if own_ports else None)
+        made = self._of_subject.get(key)
         if made is None:
-            rules = self._selecting(subject)
-            state = compile_rules(rules, subject, self._classes, own_ports, self._cluster_ports)
-            peers = [peer for rule in rules for peer in rule.peers]
-            made = _Made(
-                state,
-                frozenset(peer for peer in peers if isinstance(peer, LabelSelector)),
-                any(isinstance(peer, CidrSelector) for peer in peers),
-                any(port.name for rule in rules for port in rule.ports),
-            )
-            self._made[key] = made
+            made = self._of_subject[key] = self._make(*key, own_ports)
         return made.state
 
-    def _selecting(self, subject: Labels) -> list[Rule]:
-        rules = self._rules.get(subject)
-        if rules is None:
-            rules = [
-                rule
-                for policy in self._policies.values()
-                for rule in policy.rules
-                if rule.subject.matches(subject)
-            ]
-            self._rules[subject] = rules
-        return rules
+    def _make(self, subject: Labels, ports: Ports | None, own_ports: NamedPorts) -> _Made:
+        chosen = frozenset(self._subjects.selecting(subject))
+        rules = [rule for selector in chosen for part in self._rules[selector].values() for rule in part]
+        has_names = any(port.name for rule in rules for port in rule.ports)
+        key = (chosen, INIT in subject, ports if has_names else None)
+        made = self._made.get(key)
+        if made is None:
+            both = sides(rules, subject, own_ports, self._cluster_ports)
+            selectors = frozenset(selector for side in both for selector in side.selectors())
+            made = _Made(compile_sides(both, self._classes), both, chosen, selectors, has_names)
+            self._made[key] = made
+            for selector in selectors:
+                self._users.setdefault(selector, set()).add(made)
+        return made
 
     # Changes.
 
@@ -124,7 +135,8 @@ class Resolver:
         wanted = {policy.key: policy for policy in policies}
         changed: dict[Key, Policy | None] = {key: None for key in self._written if key not in wanted}
         for key, policy in wanted.items():
-            if self._written.get(key) != policy:
+            written = self._written.get(key)
+            if written is not policy and written != policy:
                 (changed[key],) = expand([policy], self._services, self._groups)
         self._written = wanted
         self._replace(changed)
@@ -148,66 +160,107 @@ class Resolver:
     def add_identity(self, number: int, labels: Labels) -> None:
         before = self._index.labels(number)
         if self._index.add(number, labels):
-            self._identity_changed(before, labels)
+            self._identity_changed(number, before, labels)
 
     def remove_identity(self, number: int) -> None:
         before = self._index.labels(number)
         if self._index.remove(number):
-            self._identity_changed(before)
+            self._identity_changed(number, before, frozenset())
 
     def set_cluster_ports(self, ports: NamedPorts) -> None:
         """The named container ports of all pods, which egress rules by port name mean."""
         if ports != self._cluster_ports:
             self._cluster_ports = ports
-            self._made = {key: made for key, made in self._made.items() if not made.has_names}
+            self._drop(made for made in self._made.values() if made.has_names)
 
     def keep_subjects(self, subjects: Iterable[Labels]) -> None:
         """Forget what was made for subjects that no endpoint has any more."""
         wanted = set(subjects)
-        self._made = {key: made for key, made in self._made.items() if key[0] in wanted}
-        self._rules = {subject: rules for subject, rules in self._rules.items() if subject in wanted}
-        used = {selector for made in self._made.values() for selector in made.selectors}
-        self._index.forget_selectors(used)
+        self._of_subject = {key: made for key, made in self._of_subject.items() if key[0] in wanted}
+        used = set(self._of_subject.values())
+        if len(used) < len(self._made):
+            self._drop(made for made in self._made.values() if made not in used)
+            self._index.forget_selectors(s for s in self._users if isinstance(s, LabelSelector))
+            self._classes.forget_cidrs(s for s in self._users if isinstance(s, CidrSelector))
 
-    def _identity_changed(self, *labels: Labels) -> None:
-        """Selectors are few compared with what is made from them; each is asked once."""
-        asked: dict[LabelSelector, bool] = {}
+    # What a change reaches.
 
-        def reaches(selector: LabelSelector) -> bool:
-            if selector not in asked:
-                asked[selector] = any(selector.matches(each) for each in labels if each)
-            return asked[selector]
+    def _identity_changed(self, number: int, before: Labels, after: Labels) -> None:
+        old, new = self._index.kept_selecting(before), self._index.kept_selecting(after)
+        self._peer_changed(IdentityPeer(number), old, new)
 
-        self._made = {key: made for key, made in self._made.items() if not any(map(reaches, made.selectors))}
+    def _peer_changed(
+        self, peer: Peer, before: Iterable[PeerSelector], after: Iterable[PeerSelector]
+    ) -> None:
+        """Other selectors select a peer than before: its entries are replaced wherever one of them stands."""
+        old, new = list(before), list(after)
+        for made in {made for selector in (*old, *new) for made in self._users.get(selector, ())}:
+            entries = dict(made.state.entries)
+            for side in made.sides:
+                for key in entries_of(side, peer, (s for s in old if s in made.selectors)):
+                    del entries[key]
+                entries |= entries_of(side, peer, (s for s in new if s in made.selectors))
+            made.state = MapState(made.state.enforce_ingress, made.state.enforce_egress, entries)
+
+    def _drop(self, unwanted: Iterable[_Made]) -> None:
+        gone = set(unwanted)
+        if not gone:
+            return
+        self._made = {key: made for key, made in self._made.items() if made not in gone}
+        self._of_subject = {key: made for key, made in self._of_subject.items() if made not in gone}
+        for made in gone:
+            for selector in made.selectors:
+                self._users[selector].discard(made)
+                if not self._users[selector]:
+                    del self._users[selector]
 
     def _replace(self, changed: Mapping[Key, Policy | None]) -> None:
-        if not changed:
-            return
-        rules: list[Rule] = []
+        reached: set[LabelSelector] = set()
+        prefixes: Counter[Network] = Counter()
         for key, policy in changed.items():
             before = self._policies.pop(key, None)
-            rules += before.rules if before else ()
+            if before is not None:
+                prefixes.subtract(prefixes_of(before))
+                for subject in {rule.subject for rule in before.rules}:
+                    del self._rules[subject][key]
+                    reached.add(subject)
             if policy is not None:
                 self._policies[key] = policy
-                rules += policy.rules
-        subjects = {rule.subject for rule in rules}
-        reached = {
-            subject
-            for subject in {*self._rules, *(key[0] for key in self._made)}
-            if any(selector.matches(subject) for selector in subjects)
-        }
-        for subject in reached:
-            self._rules.pop(subject, None)
-        prefixes = policy_prefixes(self._policies.values()) if _names_prefixes(rules) else self.prefixes
-        moved = prefixes != self.prefixes
+                prefixes.update(prefixes_of(policy))
+                for subject in {rule.subject for rule in policy.rules}:
+                    mine = tuple(rule for rule in policy.rules if rule.subject == subject)
+                    self._rules.setdefault(subject, {})[key] = mine
+                    reached.add(subject)
+        self._drop_subjects(reached)
+        self._move_prefixes(prefixes)
+
+    def _drop_subjects(self, reached: set[LabelSelector]) -> None:
+        """What was made for subjects that these selectors select, or have come to."""
+        new = SelectorIndex()
+        for selector in reached:
+            if selector not in self._subjects:
+                new.add(selector)
+                self._subjects.add(selector)
+            if not self._rules[selector]:
+                del self._rules[selector]
+                self._subjects.discard(selector)
+        for key in [key for key in self._of_subject if new.selecting(key[0])]:
+            del self._of_subject[key]
+        self._drop(made for made in self._made.values() if not made.chosen.isdisjoint(reached))
+
+    def _move_prefixes(self, uses: Counter[Network]) -> None:
+        moved = False
+        for prefix, more in uses.items():
+            was = self._uses[prefix]
+            self._uses[prefix] = was + more
+            if not was + more:
+                del self._uses[prefix]
+            if bool(was) == bool(was + more):
+                continue
+            moved = True
+            selecting = self._classes.remove_prefix(prefix) if was else self._classes.add_prefix(prefix)
+            for pods in (False, True):
+                those = [selector for selector in selecting if selector.pods == pods]
+                self._peer_changed(CidrPeer(prefix, pods), those if was else (), () if was else those)
         if moved:
-            self._classes = Classes(self._index, prefixes)
-        self._made = {
-            key: made
-            for key, made in self._made.items()
-            if key[0] not in reached and not (moved and made.has_cidrs)
-        }
-
-
-def _names_prefixes(rules: Iterable[Rule]) -> bool:
-    return any(isinstance(peer, CidrSelector) for rule in rules for peer in rule.peers)
+            self._prefixes = self._classes.prefixes()

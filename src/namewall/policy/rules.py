@@ -83,14 +83,18 @@ def policy_prefixes(policies: Iterable[Policy]) -> frozenset[Network]:
 
     Give it expanded policies (`policy.expand`), else the prefixes of CIDR groups and Services are missing.
     """
+    return frozenset(prefix for policy in policies for prefix in prefixes_of(policy))
+
+
+def prefixes_of(policy: Policy) -> set[Network]:
+    """The prefixes and excepts of one policy, each once."""
     prefixes: set[Network] = set()
-    for policy in policies:
-        for rule in policy.rules:
-            for peer in rule.peers:
-                if isinstance(peer, CidrSelector):
-                    prefixes.add(peer.cidr)
-                    prefixes.update(peer.excepts)
-    return frozenset(prefixes)
+    for rule in policy.rules:
+        for peer in rule.peers:
+            if isinstance(peer, CidrSelector):
+                prefixes.add(peer.cidr)
+                prefixes.update(peer.excepts)
+    return prefixes
 
 
 def fqdn_selectors(policies: Iterable[Policy]) -> frozenset[str]:
