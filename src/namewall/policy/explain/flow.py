@@ -1,28 +1,45 @@
-"""A whole flow explained: its lookup where a name is not known yet, then the connection, both ends of each.
+"""One query of a scenario explained: its answer, the steps behind it, the nearest rule, the smallest patch.
 
-`Leg`s come from the caller, who knows names and addresses; here they are judged, told, and patched together.
-Invariant: the verdict is the one of `decide` for every case of every leg, and a patch makes all of them allow.
+`Scenario.answer` judges; a patch is a list of changes after which the same query of the same world is answered
+`allow`. Invariant: what is printed is what `answer` said, before and after the patch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from namewall.model.labels import Labels
-from namewall.model.net import Direction
-from namewall.policy.decide import Decision
+from namewall.model.net import Direction, Protocol
+from namewall.policy.decide import PeerFacts
+from namewall.policy.expand import CidrGroup
 from namewall.policy.explain.anatomy import Catalog, Raw, key_of
 from namewall.policy.explain.case import Case
+from namewall.policy.explain.edits import Change
 from namewall.policy.explain.nearest import Nearest, nearest
-from namewall.policy.explain.patch import Patch, search
+from namewall.policy.explain.patch import Patch, smallest, why_none
 from namewall.policy.explain.steps import Step, steps_of
-from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
+from namewall.policy.explain.words import rule_names
 from namewall.policy.map_state import RuleOrigin
+from namewall.policy.ports import NO_NAMES
+from namewall.policy.scenario import (
+    DNS_PORT,
+    SOMEWHERE,
+    Answer,
+    Endpoint,
+    Name,
+    Query,
+    Scenario,
+    Side,
+    query_of,
+)
+from namewall.policy.structural import parse_cidr
 
 Locate = Callable[[RuleOrigin], tuple[str, int] | None]
-"""Where a rule stands: (file, line), None where the objects came from no file."""
+"""Where a rule stands: (file, line); None where the objects came from no file."""
+
+MOST_CHANGES = 24
+"""Changes of one patch: a Service has up to 16 backends, each with two ends."""
 
 
 def nowhere(origin: RuleOrigin) -> tuple[str, int] | None:
@@ -30,23 +47,11 @@ def nowhere(origin: RuleOrigin) -> tuple[str, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """A lookup or a connection.
-
-    `preface` is told before the leg's own steps, `reached` after them if the leg is allowed.
-    """
-
-    kind: Literal["lookup", "connection"]
-    cases: tuple[Case, ...]
-    preface: str = ""
-    reached: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
-    """`decided` is (leg, case, decision) of all that was judged, in order; a leg after a denied one is not."""
+    """`no_patch` says why there is none for a denied flow; "" otherwise. `nearest` is of the first denied side."""
 
-    decided: tuple[tuple[Leg, Case, Decision], ...]
+    query: Query
+    answer: Answer
     steps: tuple[Step, ...]
     nearest: Nearest | None
     patch: Patch | None
@@ -54,117 +59,173 @@ class Explanation:
 
     @property
     def allowed(self) -> bool:
-        return all(decision.verdict == "allow" for _, _, decision in self.decided)
-
-    @property
-    def failing(self) -> tuple[Case, Decision] | None:
-        return next(((case, d) for _, case, d in self.decided if d.verdict == "deny"), None)
-
-    def row(self, locate: Locate = nowhere) -> dict[str, Any]:
-        """The keys of a query's row (egress, ingress, l7dns, verdict, reason, rules), lines with the rules."""
-        sides: dict[str, str | None] = {"egress": None, "ingress": None, "l7dns": None}
-        rules: list[dict[str, Any]] = []
-        failing = self.failing
-        reason = NO_POLICY
-        for leg, case, decision in self.decided:
-            way = case.direction.name.lower()
-            if leg.kind == "connection" or decision.verdict == "deny":
-                sides[way] = "allow" if decision.reason == DNS_REFUSED else decision.verdict
-            if case.direction is Direction.EGRESS:
-                sides["l7dns"] = _l7dns(case, decision) or sides["l7dns"]
-            if failing is None and decision.reason != NO_POLICY:
-                reason = decision.reason
-            if failing is None or decision is failing[1]:
-                rules += [rule_row(origin, case.direction, locate) for origin in decision.rules]
-        if failing is not None:
-            reason = failing[1].reason
-        unique = list({tuple(row.items()): row for row in rules}.values())
-        return {
-            **sides,
-            "verdict": "allow" if self.allowed else "deny",
-            "reason": reason,
-            "rules": unique,
-        }
+        return self.answer.verdict == "allow"
 
 
-def _l7dns(case: Case, decision: Decision) -> str | None:
-    if decision.reason == DNS_REFUSED:
-        return "deny"
+def catalog_of(scenario: Scenario, objects: Iterable[Any], document: Mapping[str, Any]) -> Catalog:
+    """`objects` as `parse_scenario` got them: `policies` of the document, then those of its policyFiles."""
+    raws = [obj for obj in objects if isinstance(obj, dict)]
+    groups = []
+    for raw in raws:
+        if raw.get("kind") == "CiliumCIDRGroup":
+            groups.append(CidrGroup.parse(raw))
+    for row in document.get("cidrGroups", ()):
+        prefixes = (parse_cidr(text) for text in row["externalCIDRs"])
+        known = frozenset(prefix for prefix in prefixes if prefix is not None)
+        groups.append(CidrGroup(row["name"], row.get("labels", {}), known))
+    return Catalog(raws, [service.facts for service in scenario.services], groups)
+
+
+def explain(scenario: Scenario, catalog: Catalog, query: Query) -> Explanation:
+    """`catalog` holds the objects whose policies the scenario has."""
+    answer = scenario.answer(query)
+    steps = [Step("lookup", note) for note in answer.notes]
+    for side in answer.sides:
+        case = case_of(scenario, query, side)
+        if case.question is not None and query.dns is None:
+            steps.append(Step("lookup", f"{case.who} asks {case.whom} for {_plain(case.question)} first"))
+        steps += steps_of(catalog, case, side.decision)
+    if not answer.sides and answer.verdict == "deny":
+        steps.append(Step("verdict", f"denied before any policy is asked: {answer.reason}"))
+    if answer.verdict == "allow":
+        return Explanation(query, answer, tuple(steps), None, None, "")
+    near = None
+    if (denied := _denied(answer)) is not None:
+        near = nearest(catalog, case_of(scenario, query, denied), denied.decision)
+    found = _search(scenario, catalog, query)
+    patch, why = (None, found) if isinstance(found, str) else (found, "")
+    return Explanation(query, answer, tuple(steps), near, patch, why)
+
+
+def case_of(scenario: Scenario, query: Query, side: Side) -> Case:
+    """The question behind one side of the answer, as it can be asked again under other policies."""
+    ingress = side.direction is Direction.INGRESS
+    asked_by_name = isinstance(query.target, Name) and not side.facts.inside and not ingress
+    return Case(
+        who=str(side.subject),
+        subject=side.subject.labels,
+        direction=side.direction,
+        whom=side.peer,
+        peer=side.facts,
+        protocol=side.protocol,
+        port=side.port,
+        question=side.question,
+        own_ports=side.subject.ports if ingress else NO_NAMES,
+        cluster_ports=scenario.cluster_ports,
+        name=query.target.name if isinstance(query.target, Name) and asked_by_name else "",
+        unlearned=side.facts.address == SOMEWHERE,
+    )
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix(".") or "."
+
+
+def _denied(answer: Answer) -> Side | None:
+    """The first side that denied: what is asked first comes first."""
+    return next((side for side in answer.sides if side.decision.verdict == "deny"), None)
+
+
+def _search(scenario: Scenario, catalog: Catalog, query: Query) -> Patch | str:
+    """A patch after which the query is answered `allow`, or why there is none."""
+    known = [endpoint.labels for endpoint in scenario.endpoints]
+    world, now = scenario, catalog
+    changes: list[Change] = []
+    while len(changes) < MOST_CHANGES:
+        answer = world.answer(query)
+        if answer.verdict == "allow":
+            return Patch(tuple(changes), tuple(now.raws))
+        side = _denied(answer)
+        if side is None:
+            return f"no policy decides here: {answer.reason}"
+        case = case_of(world, query, side)
+        if reason := why_none(case, side.decision):
+            return reason
+        if _is_unlearned(case):
+            found = _teach(world, query, case)
+            if isinstance(found, str):
+                return found
+            case = found
+        step = smallest(now, case, known)
+        if step is None:
+            return f"no rule that can be written here means {case.whom}"
+        change, now = step
+        changes.append(change)
+        world = replace(world, policies=now.policies, expanded=now.policies)
+    return f"more than {MOST_CHANGES} changes are needed"
+
+
+def _is_unlearned(case: Case) -> bool:
+    """The flow goes to an address of the name, which the endpoint has no grant for."""
+    return bool(case.name) and case.question is None and case.name not in case.peer.names
+
+
+def _teach(world: Scenario, query: Query, case: Case) -> Case | str:
+    """What must be allowed for a grant: the question, or, if it is allowed, the connection once there is one."""
+    assert isinstance(query.source, Endpoint)
+    for server in world.cluster_dns:
+        asked = world.answer(query_of(query.source, server, DNS_PORT, Protocol.UDP, case.name))
+        side = _denied(asked)
+        if side is not None:
+            question = case_of(world, query, side)
+            return why_none(question, side.decision) or question
+        if asked.l7dns != "allow" and world.strict_dns_rules:
+            return f"no DNS rule judges the question for {_plain(case.name)}, and only such ones teach here"
+    peer = PeerFacts.outside(case.peer.address or SOMEWHERE, {*case.peer.names, case.name})
+    learned = replace(case, peer=peer)
+    decision = learned.decided(world.expanded)
     if decision.verdict == "deny":
-        return None
-    if case.question is None:
-        return None if decision.dns is None else "redirect"
-    return "none" if decision.dns is None else "allow"
+        return why_none(learned, decision) or learned
+    opened = f"; then {rule_names(decision.rules)} opens it" if decision.rules else ""
+    return (
+        f"no rule is missing: {case.who} has no live lookup of {_plain(case.name)}. Looked up again{opened}"
+    )
 
 
-def rule_row(origin: RuleOrigin, direction: Direction, locate: Locate = nowhere) -> dict[str, Any]:
+def rule_row(origin: RuleOrigin, direction: Direction | None, locate: Locate = nowhere) -> dict[str, Any]:
+    """A row of `rules`, with the place where the rule stands."""
     place = locate(origin)
     return {
         "policy": origin.name,
         "kind": origin.kind,
         "namespace": origin.namespace or None,
-        "direction": direction.name.lower(),
+        "direction": None if direction is None else direction.name.lower(),
         "rule": origin.rule,
         "file": place[0] if place else None,
         "line": place[1] if place else None,
     }
 
 
-def explain(catalog: Catalog, legs: Sequence[Leg], known: Sequence[Labels] = ()) -> Explanation:
-    """`known` are the label sets of the world's endpoints."""
-    decided: list[tuple[Leg, Case, Decision]] = []
-    steps: list[Step] = []
-    for leg in legs:
-        if leg.preface:
-            steps.append(Step("lookup" if leg.kind == "lookup" else "target", leg.preface))
-        allowed = True
-        for case in leg.cases:
-            decision = case.decided(catalog.policies)
-            decided.append((leg, case, decision))
-            steps += steps_of(catalog, case, decision)
-            allowed = allowed and decision.verdict == "allow"
-        if not allowed and leg is not legs[-1]:
-            steps.append(Step("lookup", "the name stays unknown to it, so no address is opened by name"))
-        if not allowed:
-            break
-        if leg.reached:
-            steps.append(Step("lookup", leg.reached))
-    failing = next(((case, d) for _, case, d in decided if d.verdict == "deny"), None)
-    if failing is None:
-        return Explanation(tuple(decided), tuple(steps), None, None, "")
-    found = search(catalog, [case for leg in legs for case in leg.cases], known)
-    patch, why = (None, found) if isinstance(found, str) else (found, "")
-    return Explanation(tuple(decided), tuple(steps), nearest(catalog, *failing), patch, why)
-
-
 def document(catalog: Catalog, explanation: Explanation, locate: Locate = nowhere) -> dict[str, Any]:
     """`explain -o json` (docs/schemas/explain.json): the query's row, and steps, nearest, patch, noPatch."""
-    near, failing = explanation.nearest, explanation.failing
+    near, answer = explanation.nearest, explanation.answer
+    denied = _denied(answer)
     return {
-        **explanation.row(locate),
+        **answer.to_dict(),
+        "rules": [rule_row(rule.origin, rule.direction, locate) for rule in answer.rules],
         "steps": [
             {
                 "step": step.kind,
-                "direction": step.direction.name.lower() if step.direction is not None else None,
+                "direction": None if step.direction is None else step.direction.name.lower(),
                 "text": step.text,
-                "rules": [rule_row(o, step.direction or Direction.EGRESS, locate) for o in step.rules],
+                "rules": [rule_row(origin, step.direction, locate) for origin in step.rules],
             }
             for step in explanation.steps
         ],
         "nearest": None
-        if near is None or failing is None
+        if near is None or denied is None
         else {
-            **rule_row(near.rule, failing[0].direction, locate),
+            **rule_row(near.rule, denied.direction, locate),
             "field": near.field,
             "want": near.want,
             "got": near.got,
         },
-        "patch": patch_document(catalog, explanation.patch),
+        "patch": _patch_document(catalog, explanation.patch),
         "noPatch": explanation.no_patch or None,
     }
 
 
-def patch_document(catalog: Catalog, patch: Patch | None) -> dict[str, Any] | None:
+def _patch_document(catalog: Catalog, patch: Patch | None) -> dict[str, Any] | None:
     """`changes` as `add`s of JSON Patch, each with its policy; `policies` as they are afterwards."""
     if patch is None:
         return None
@@ -177,13 +238,9 @@ def patch_document(catalog: Catalog, patch: Patch | None) -> dict[str, Any] | No
                 "policy": name,
                 "kind": kind,
                 "namespace": namespace or None,
-                "op": "add" if change.index is not None else "create",
+                "op": "add",
                 "path": change.path,
                 "value": change.value,
             }
         )
     return {"changes": changes, "policies": [after for _, after in patch.changed(catalog.raws)]}
-
-
-def sides(cases: Iterable[Case | None]) -> tuple[Case, ...]:
-    return tuple(case for case in cases if case is not None)

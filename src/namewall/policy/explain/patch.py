@@ -6,7 +6,7 @@ order of cost, is it. Candidates come from `edits`, a new policy only where no e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from namewall.model.labels import Labels
@@ -47,27 +47,8 @@ def why_none(case: Case, decision: Decision) -> str:
     return ""
 
 
-def search(catalog: Catalog, cases: Iterable[Case], known: Sequence[Labels]) -> Patch | str:
-    """A patch after which every case is allowed, or why there is none."""
-    now, changes = catalog, []
-    wanted = list(cases)
-    for case in wanted:
-        decision = case.decided(now.policies)
-        if decision.verdict == "allow":
-            continue
-        if reason := why_none(case, decision):
-            return reason
-        found = _smallest(now, case, known)
-        if found is None:
-            return f"no rule that can be written here means {case.whom}"
-        change, now = found
-        changes.append(change)
-    if any(case.decided(now.policies).verdict != "allow" for case in wanted):
-        return "what one part of the flow needs takes away what another needs"
-    return Patch(tuple(changes), tuple(now.raws))
-
-
-def _smallest(catalog: Catalog, case: Case, known: Sequence[Labels]) -> tuple[Change, Catalog] | None:
+def smallest(catalog: Catalog, case: Case, known: Sequence[Labels]) -> tuple[Change, Catalog] | None:
+    """The cheapest change that allows the case, and the world with it; None if nothing that can be written does."""
     for found in (candidates(catalog, case, known), new_policies(case)):
         ordered = sorted(found, key=lambda candidate: candidate.cost)
         tried: set[str] = set()

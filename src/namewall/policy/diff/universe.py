@@ -1,0 +1,222 @@
+"""Who and what is known: endpoints, peers outside, names. Given, or made up out of policies.
+
+Made up means representatives: a label set for each selector (one for each value it lists), a name for each name
+and pattern, the first and last address of each prefix and the ones beside it, a pod without labels in each
+namespace. What only a mixture of two selectors would reach is not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from namewall.model.identity import Reserved
+from namewall.model.labels import (
+    ANY,
+    CLUSTER,
+    DEFAULT_CLUSTER,
+    K8S,
+    NAMESPACE,
+    SERVICE_ACCOUNT,
+    Label,
+    Labels,
+)
+from namewall.model.net import Address, Network, Protocol
+from namewall.policy.decide import PeerFacts
+from namewall.policy.ports import NO_NAMES, NamedPorts
+from namewall.policy.rules import Policy, dns_selectors, fqdn_selectors, policy_prefixes
+from namewall.policy.selectors import CidrSelector, LabelSelector
+
+RESERVED = {
+    "host": Reserved.HOST,
+    "remote-node": Reserved.REMOTE_NODE,
+    "kube-apiserver": Reserved.KUBE_APISERVER,
+    "health": Reserved.HEALTH,
+    "ingress": Reserved.INGRESS,
+}
+MOST_VALUES = 8
+"""Representatives of one selector."""
+_WELL_KNOWN = {"http": 80, "https": 443, "dns": 53, "dns-tcp": 53, "metrics": 9090, "ssh": 22}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One endpoint: a subject, and a peer of the others."""
+
+    name: str
+    labels: Labels
+    address: Address | None = None
+    own_ports: NamedPorts = field(default_factory=dict, hash=False, compare=False)
+
+    @property
+    def facts(self) -> PeerFacts:
+        return PeerFacts(self.labels, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """`peers` are those that are no endpoint: outside addresses and reserved ones, by name."""
+
+    endpoints: tuple[Known, ...]
+    peers: Mapping[str, PeerFacts]
+    questions: tuple[str, ...] = ()
+    cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+
+
+def reserved_peers() -> dict[str, PeerFacts]:
+    return {name: PeerFacts.reserved(number) for name, number in RESERVED.items()}
+
+
+def from_policies(policies: Iterable[Policy]) -> Universe:
+    """Representatives of everything the policies tell apart."""
+    known = list(policies)
+    ports = _named_ports(known)
+    labels: dict[Labels, None] = {}
+    for policy in known:
+        for rule in policy.rules:
+            for found in representatives(rule.subject, policy.namespace or "default"):
+                labels.setdefault(found)
+            for peer in rule.peers:
+                if isinstance(peer, LabelSelector):
+                    for found in representatives(peer, policy.namespace or "default"):
+                        labels.setdefault(found)
+                elif isinstance(peer, CidrSelector) and peer.unaddressed is not None:
+                    for found in representatives(peer.unaddressed, policy.namespace or "default"):
+                        labels.setdefault(found)
+    for namespace in sorted({policy.namespace or "default" for policy in known} | {"default"}):
+        labels.setdefault(_completed({(K8S, NAMESPACE): namespace}))
+    endpoints = tuple(Known(describe(found), found, None, ports) for found in labels)
+    return Universe(endpoints, outside_peers(known), question_names(known), ports)
+
+
+def outside_peers(policies: Iterable[Policy], names: Iterable[str] = ()) -> dict[str, PeerFacts]:
+    """A peer for each name, each prefix's borders, somewhere else in the world, and the reserved ones."""
+    known = list(policies)
+    prefixes = policy_prefixes(known)
+    spare = _spare_addresses(prefixes)
+    peers: dict[str, PeerFacts] = {}
+    wanted = {name for form in fqdn_selectors(known) for name in sample_names(form)} | set(names)
+    for name in sorted(wanted):
+        peers[name.removesuffix(".") or "."] = PeerFacts.outside(next(spare), (name,))
+    for address in sorted({a for prefix in prefixes for a in _borders(prefix)}, key=_address_order):
+        peers[str(address)] = PeerFacts.outside(address)
+    peers["world (IPv4)"] = PeerFacts.outside(next(spare))
+    peers["world (IPv6)"] = PeerFacts.outside(_spare_v6(prefixes))
+    return peers | reserved_peers()
+
+
+def question_names(policies: Iterable[Policy]) -> tuple[str, ...]:
+    """Names that may be asked by some DNS rule or connected to, and one that no rule names."""
+    known = list(policies)
+    forms = dns_selectors(known) | fqdn_selectors(known)
+    return tuple(sorted({name for form in forms for name in sample_names(form)} | {"unnamed.invalid."}))
+
+
+def sample_names(form: str) -> Iterator[str]:
+    """Names that a normal form matches, of the fewest labels and, for `**.`, one more."""
+    if form == "*":
+        yield "any.invalid."
+        return
+    if "*" not in form:
+        yield form
+        return
+    first, _, rest = form.partition(".")
+    rest = rest.replace("*", "x")
+    if first == "**":
+        yield f"x.{rest}"
+        yield f"x.x.{rest}"
+    else:
+        yield f"{first.replace('*', 'x')}.{rest}"
+
+
+def representatives(selector: LabelSelector, namespace: str) -> Iterator[Labels]:
+    """Label sets of pods that the selector selects; none for one of reserved identities or that nobody fits."""
+    chosen: dict[tuple[str, str], str] = {}
+    variants: list[tuple[tuple[str, str], str]] = []
+    for requirement in selector.requirements:
+        source = K8S if requirement.source == ANY else requirement.source
+        if source != K8S:
+            return
+        key = (source, requirement.key)
+        if requirement.operator == "In":
+            chosen.setdefault(key, min(requirement.values))
+            variants += [(key, value) for value in sorted(requirement.values)[1:]]
+        elif requirement.operator == "Exists":
+            chosen.setdefault(key, namespace if requirement.key == NAMESPACE else "x")
+    for changed in [{}, *({key: value} for key, value in variants)][:MOST_VALUES]:
+        labels = _completed({**chosen, **changed}, namespace)
+        if selector.matches(labels):
+            yield labels
+
+
+def _completed(labels: Mapping[tuple[str, str], str], namespace: str = "default") -> Labels:
+    whole = {
+        (K8S, NAMESPACE): namespace,
+        (K8S, CLUSTER): DEFAULT_CLUSTER,
+        (K8S, SERVICE_ACCOUNT): "default",
+        **labels,
+    }
+    return frozenset(str(Label(source, key, value)) for (source, key), value in whole.items())
+
+
+def describe(labels: Labels) -> str:
+    """`default/app=web`; `default/*` for a pod without labels of its own."""
+    own, namespace = [], ""
+    for label in sorted(labels):
+        key, _, value = label.removeprefix("k8s:").partition("=")
+        if key == NAMESPACE:
+            namespace = value
+        elif key in (CLUSTER, SERVICE_ACCOUNT) and value == "default":
+            continue
+        else:
+            own.append(f"{key.removeprefix('io.cilium.k8s.namespace.labels.')}={value}")
+    return f"{namespace}/{','.join(own) or '*'}"
+
+
+def _named_ports(policies: Iterable[Policy]) -> NamedPorts:
+    names = sorted({port.name for p in policies for rule in p.rules for port in rule.ports if port.name})
+    numbers = {name: _WELL_KNOWN.get(name, 20000 + index) for index, name in enumerate(names)}
+    protocols = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+    return {(name, each): frozenset({number}) for name, number in numbers.items() for each in protocols}
+
+
+def _borders(prefix: Network) -> Iterator[Address]:
+    """The first and last address, and the ones just outside; of /0 a middle one."""
+    first, last = int(prefix.network_address), int(prefix.broadcast_address)
+    make: type[IPv4Address] | type[IPv6Address] = IPv4Address if prefix.version == 4 else IPv6Address
+    if prefix.prefixlen == 0:
+        return
+    yield make(first)
+    yield make(last)
+    if first > 0:
+        yield make(first - 1)
+    if last < (1 << prefix.max_prefixlen) - 1:
+        yield make(last + 1)
+
+
+def _address_order(address: Address) -> tuple[int, int]:
+    return address.version, int(address)
+
+
+def _spare_addresses(prefixes: Iterable[Network]) -> Iterator[Address]:
+    """IPv4 addresses that no prefix of a policy holds (but /0): names must not be opened by a CIDR by chance."""
+    taken = [
+        (int(p.network_address), int(p.broadcast_address))
+        for p in prefixes
+        if p.version == 4 and p.prefixlen > 0
+    ]
+    number = int(ip_address("198.18.0.1"))
+    while True:
+        holder = next((last for first, last in taken if first <= number <= last), None)
+        if holder is not None:
+            number = (holder + 1) % (1 << 32)
+            continue
+        yield IPv4Address(number)
+        number = (number + 1) % (1 << 32)
+
+
+def _spare_v6(prefixes: Iterable[Network]) -> Address:
+    candidates = (ip_address(f"2001:2:0:{n:x}::1") for n in range(65536))
+    held = [prefix for prefix in prefixes if prefix.version == 6 and prefix.prefixlen > 0]
+    return next((a for a in candidates if not any(a in prefix for prefix in held)), ip_address("2001:2::1"))
