@@ -81,7 +81,7 @@ def up_command(
         strict_dns_rules=cluster.strict_dns_rules if strict_dns_rules is None else strict_dns_rules,
     )
     _check_families(cluster)
-    _check_unchanged(before, cluster)
+    _check_unchanged(here, before, cluster)
     _check_host(here, cluster)
     from namewall.datapath.nat import forward_obstacles
 
@@ -119,9 +119,9 @@ def _check_families(cluster: Cluster) -> None:
         fail(f"--pod-cidr: {clash[0]}", WRONG_USAGE)
 
 
-def _check_unchanged(before: Cluster | None, cluster: Cluster) -> None:
-    """Stored objects hold addresses of the old ranges."""
-    if before is None:
+def _check_unchanged(here: Instance, before: Cluster | None, cluster: Cluster) -> None:
+    """Stored objects hold addresses of the old ranges; what runs has read its options."""
+    if before is None or before == cluster:
         return
     for option, old, new in (
         ("--pod-cidr", before.pod_cidrs, cluster.pod_cidrs),
@@ -130,6 +130,8 @@ def _check_unchanged(before: Cluster | None, cluster: Cluster) -> None:
         if old != new:
             wrote = ",".join(map(str, old))
             fail(f"{option}: the stored cluster uses {wrote}; `namewall down --purge` first, which erases it")
+    if any(processes.running(here, name) is not None for name in processes.DAEMONS):
+        fail("it is up with other options; `namewall down` first (stored objects stay), then this again")
 
 
 def _check_host(here: Instance, cluster: Cluster) -> None:

@@ -113,3 +113,10 @@ def test_a_pod_that_asks_for_the_host_s_network_is_refused(reader: Reader) -> No
     assert code == 1
     assert "spec.hostNetwork" in words
     assert "NotFound" in reader.type("kubectl get pod nosy", terminal=False).errors
+
+
+def test_other_options_for_what_runs_are_refused(lab: Lab) -> None:
+    done = lab.namewall("up", "--detach", "--min-ttl", "7")
+    assert done.returncode == 3, done.stderr
+    assert "`namewall down` first" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
