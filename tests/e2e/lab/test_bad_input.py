@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import cluster, kubectl
+from lab.cluster import Lab
 from lab.play import Reader
 
 pytestmark = pytest.mark.root
