@@ -20,6 +20,10 @@ COMMANDS = {
     "delete": "delete",
     "describe": "describe",
     "exec": "exec",
+    "validate": "validate",
+    "match": "match",
+    "simulate": "simulate",
+    "test": "test",
     "cluster-dns": "cluster_dns",
     "apiserver": "daemons",
     "agent": "daemons",
@@ -40,6 +44,10 @@ class LazyGroup(click.Group):
         "delete": "Delete objects, as kubectl does.",
         "describe": "Show one object and its events, as kubectl does.",
         "exec": "Run a command in a pod, as kubectl does.",
+        "validate": "Check policies, and say all that is wrong with them.",
+        "match": "Say whether names fit a pattern.",
+        "simulate": "Answer the queries of a scenario.",
+        "test": "Run policy unit tests.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

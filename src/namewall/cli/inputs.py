@@ -1,0 +1,163 @@
+"""What the verbs that need no cluster read: files, folders, standard input, and batches of JSON lines.
+
+Every complaint is one line `FILE:LINE: field.path: problem`, and text of others is escaped, so that no file can
+steer a terminal or break the encoding of a log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, NoReturn
+
+import click
+
+from namewall.cli.context import WRONG_USAGE, fail
+from namewall.cli.output_tabs import Table
+from namewall.model.documents import Document, Unreadable, parse_json, read
+from namewall.model.errors import Problem
+
+STDIN = "STDIN"
+_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def clean(text: object) -> str:
+    """One line, printable: what is not is escaped as Python would."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A problem and where it is; `line` 0 is unknown."""
+
+    source: str
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.source}:{self.line}" if self.line else self.source
+        return clean(": ".join(part for part in (where, self.path, self.message) if part))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"source": self.source, "line": self.line or None, "path": self.path, "message": self.message}
+
+
+def complaint(source: str, document: Document, problem: Problem, prefix: str = "") -> Complaint:
+    """Where in the text a problem is. `prefix` is where its object stands in the document."""
+    path = ".".join(part for part in (prefix, problem.path) if part)
+    return Complaint(source, document.line_of(path), problem.path, problem.message)
+
+
+def texts(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Each file of `paths` and, in their order, of the folders among them; `-` is standard input."""
+    for path in paths:
+        if path == "-":
+            yield STDIN, sys.stdin.buffer.read()
+            continue
+        found = sorted(_below(path)) if os.path.isdir(path) else [path]
+        if not found:
+            fail(f"{clean(path)} has no file that ends in {', '.join(_SUFFIXES)}", WRONG_USAGE)
+        for file in found:
+            yield file, content(file)
+
+
+def content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        cannot_read(path, error)
+
+
+def cannot_read(path: str, error: Exception) -> NoReturn:
+    why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    fail(f"cannot read {clean(path)}: {why.lower()}", WRONG_USAGE)
+
+
+def _below(folder: str) -> Iterator[str]:
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (os.path.join(where, name) for name in names if name.endswith(_SUFFIXES))
+
+
+def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator[Document]:
+    """Those that are not empty. Where the text breaks off, `complaints` says so."""
+    try:
+        for document in read(text):
+            if document.value is not None:
+                yield document
+    except Unreadable as error:
+        complaints.append(Complaint(source, error.line, "", error.problem))
+
+
+# --- batches -------------------------------------------------------------------------------------------------------
+
+Row = Mapping[str, Any]
+
+
+class BadRow(Exception):
+    """A row that is no question. The batch goes on: its output line has nulls."""
+
+
+def batch(path: str, keys: tuple[str, ...], answer: Callable[[Row], Row]) -> bool:
+    """Answers each JSON line of a file, or of standard input for `-`, with one line that has `id` and `keys`, in the
+    same order, as soon as it is read. A line that is no question gets nulls and a complaint on stderr. True if
+    all were questions."""
+    good = True
+    source = STDIN if path == "-" else path
+    try:
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as lines:
+            for number, line in enumerate(_lines(lines), 1):
+                if not line.strip():
+                    continue
+                row: Any = None
+                found: Row = {}
+                try:
+                    row = parse_json(line.decode())
+                    if not isinstance(row, dict):
+                        raise BadRow("a row must be a JSON object")
+                    found = answer(row)
+                except (BadRow, ValueError) as error:
+                    good = False
+                    text = "no UTF-8" if isinstance(error, UnicodeError) else str(error)
+                    found = {"error": text}
+                    for each in text.split("\n"):
+                        click.echo(str(Complaint(source, number, "", each)), err=True)
+                known = row.get("id") if isinstance(row, dict) else None
+                print(json.dumps({"id": known} | {key: found.get(key) for key in keys}), flush=True)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        cannot_read(path, error)
+    return good
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    # Not `for line in file`, which would wait for a full buffer.
+    return iter(file.readline, b"")
+
+
+def only_one(paths: tuple[str, ...], batch_file: str | None, what: str) -> None:
+    """Files or --batch, and something at all."""
+    if batch_file is not None and paths:
+        raise click.UsageError(f"give {what} or --batch, not both")
+    if batch_file is None and not paths:
+        raise click.UsageError(f"give {what}, `-` for standard input, or --batch FILE")
+
+
+def dumped(rows: Any, output: str) -> str:
+    """As `-o json` or `-o yaml`."""
+    if output == "json":
+        return json.dumps(rows, indent=2) + "\n"
+    from namewall.cli.output import to_yaml
+
+    # YAML could not carry lone surrogates.
+    return to_yaml(json.loads(json.dumps(rows, ensure_ascii=False).encode("utf-8", "replace")))
+
+
+def table(rows: list[list[str]]) -> str:
+    return "\n".join(Table().lines(rows))

@@ -1,0 +1,134 @@
+"""`namewall simulate`: the verdict of every query of a scenario, and how it differs from what was expected."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from namewall.cli.context import WRONG_USAGE
+from namewall.cli.inputs import BadRow, Complaint, Row, batch, clean, dumped, only_one, table
+from namewall.cli.scenarios import ScenarioFile, place, policy_differences, read_scenarios
+from namewall.model.documents import Document
+from namewall.policy.expectation import differences
+from namewall.policy.scenario import Answer, Scenario
+from namewall.policy.scenario_parse import parse_scenario
+
+KEYS = ("policy_results", "queries")
+
+
+def result(scenario: Scenario, answers: list[Answer]) -> dict[str, Any]:
+    return {
+        "policy_results": [one.to_dict() for one in scenario.results],
+        "queries": [one.to_dict() for one in answers],
+    }
+
+
+class _Batch:
+    """The rows of one batch; `differ` counts those that are not as expected."""
+
+    def __init__(self, source: str) -> None:
+        self.source, self.differ = source, 0
+
+    def answer(self, row: Row) -> Row:
+        if row.get("policyFiles"):
+            file = place(self.source, Document(row, 0, {}))
+            scenario, problems = file.scenario, [str(one) for one in file.complaints]
+        else:
+            scenario, found = parse_scenario(row)
+            problems = [str(problem) for problem in found]
+        if scenario is None:
+            raise BadRow("\n".join(problems))
+        answers = [scenario.answer(query) for query in scenario.queries]
+        wrong = policy_differences(row, scenario) + [
+            f"{query.path}: {query}: {text}"
+            for query, answer in zip(scenario.queries, answers, strict=True)
+            for text in differences(query, answer)
+        ]
+        self.differ += bool(wrong)
+        for text in wrong:
+            click.echo(clean(f"{row.get('id')}: {text}"), err=True)
+        return result(scenario, answers)
+
+
+@click.command("simulate")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.option("--batch", "batch_file", metavar="FILE", help="Scenarios as JSON lines; - is stdin.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "wide", "json", "yaml"]), default="table", show_default=True
+)
+def simulate_command(scenarios: tuple[str, ...], batch_file: str | None, output: str) -> None:
+    """Answer the queries of SCENARIOs (YAML or JSON; files, folders or `-`): no root, no cluster.
+
+    Where a query carries `expect`, differences are listed on stderr. Exit codes: 0 as expected; 1 something differs;
+    2 a scenario is not valid.
+    """
+    only_one(scenarios, batch_file, "SCENARIOs")
+    if batch_file is not None:
+        rows = _Batch("" if batch_file == "-" else batch_file)
+        good = batch(batch_file, KEYS, rows.answer)
+        sys.exit(WRONG_USAGE if not good else 1 if rows.differ else 0)
+    broken: list[Complaint] = []
+    printed: list[dict[str, Any]] = []
+    wrong = count = 0
+    for file in read_scenarios(scenarios, broken):
+        count += 1
+        broken += file.complaints
+        if file.scenario is None:
+            continue
+        answers = [file.scenario.answer(query) for query in file.scenario.queries]
+        row = {"id": file.document.value.get("id"), **result(file.scenario, answers)}
+        if output in ("table", "wide"):
+            if printed:
+                click.echo()
+            click.echo(_table(file, answers, wide=output == "wide"))
+        printed.append(row)
+        wrong += _differences(file, answers)
+    for complaint in broken:
+        click.echo(str(complaint), err=True)
+    if output in ("json", "yaml") and printed:
+        click.echo(dumped(printed[0] if len(printed) == 1 else printed, output), nl=False)
+    if not count and not broken:
+        click.echo("namewall: no scenario found; one has `queries` or `tests`", err=True)
+        sys.exit(WRONG_USAGE)
+    if wrong:
+        click.echo(f"namewall: {wrong} of the answers differ from what is expected", err=True)
+    sys.exit(WRONG_USAGE if broken else 1 if wrong else 0)
+
+
+def _differences(file: ScenarioFile, answers: list[Answer]) -> int:
+    """Says on stderr what is not as expected, and what became of policies."""
+    assert file.scenario is not None
+    for complaint in file.rejected():
+        click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
+    for complaint in file.unenforceable():
+        click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
+    wrong = 0
+    for text in file.policy_differences():
+        wrong += 1
+        click.echo(clean(f"{file.source}:{file.line_of('policy_results')}: {text}"), err=True)
+    for query, answer in zip(file.scenario.queries, answers, strict=True):
+        texts = differences(query, answer)
+        wrong += bool(texts)
+        for text in texts:
+            click.echo(str(Complaint(file.source, file.line_of(query.path), query.path, text)), err=True)
+    return wrong
+
+
+def _table(file: ScenarioFile, answers: list[Answer], *, wide: bool) -> str:
+    assert file.scenario is not None
+    head = ["QUERY", "EGRESS", "INGRESS", "DNS", "VERDICT", "REASON", "RULES"]
+    rows = [[*head, "NOTES"] if wide else head]
+    for query, answer in zip(file.scenario.queries, answers, strict=True):
+        row = [
+            clean(query.name or str(query)),
+            answer.egress or "-",
+            answer.ingress or "-",
+            answer.l7dns or "-",
+            answer.verdict,
+            answer.reason,
+            clean(", ".join(f"{rule.origin.name} {rule.origin.rule}" for rule in answer.rules)) or "-",
+        ]
+        rows.append([*row, clean("; ".join(answer.notes)) or "-"] if wide else row)
+    return table(rows)

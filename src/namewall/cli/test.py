@@ -1,0 +1,104 @@
+"""`namewall test`: policy unit tests. A test file is a scenario whose `tests` say what they expect."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import click
+
+from namewall.cli.context import WRONG_USAGE
+from namewall.cli.inputs import Complaint, cannot_read, clean, dumped
+from namewall.cli.scenarios import ScenarioFile, read_scenarios
+from namewall.cli.test_report import MARKS, WIDTH, Case, Report
+from namewall.policy.expectation import differences
+
+
+def selector(expression: str) -> Callable[[str], bool]:
+    """`-k`: words that a test's name or file must contain, of any case, joined by `and`, `or` and `not`."""
+
+    def term(text: str) -> Callable[[str], bool]:
+        word = text.strip()
+        if word.lower().startswith("not "):
+            inner = term(word[4:])
+            return lambda name: not inner(name)
+        return lambda name: word.lower() in name.lower()
+
+    alternatives = [[term(word) for word in each.split(" and ")] for each in expression.split(" or ")]
+    return lambda name: any(all(fits(name) for fits in terms) for terms in alternatives)
+
+
+def run(file: ScenarioFile, chosen: Callable[[str], bool], report: Report) -> list[Case]:
+    """The cases of one file, added to the report; policies that were not accepted are errors of the file."""
+    report.complaints += file.complaints
+    if file.scenario is None:
+        return []
+    report.complaints += file.rejected()
+    report.complaints += [
+        Complaint(file.source, file.line_of("policy_results"), "", text) for text in file.policy_differences()
+    ]
+    report.warnings += file.unenforceable()
+    if not file.scenario.queries:
+        report.complaints.append(
+            Complaint(file.source, file.document.line, "tests", "there is no test in it")
+        )
+    cases = []
+    for query in file.scenario.queries:
+        if not chosen(f"{file.name} {query.name} {query}"):
+            report.deselected += 1
+            continue
+        answer = file.scenario.answer(query)
+        cases.append(Case(file, query, answer, tuple(differences(query, answer))))
+    report.cases += cases
+    return cases
+
+
+@click.command("test")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "-k", "expression", metavar="EXPRESSION", default="", help="Only tests whose name fits, as in pytest."
+)
+@click.option("--junit", metavar="FILE", help="Write the report as JUnit XML too.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True
+)
+def test_command(files: tuple[str, ...], expression: str, junit: str | None, output: str) -> None:
+    """Run the policy tests in FILEs, folders or `-`.
+
+    Exit codes: 0 all passed; 1 a test failed; 2 a file is not valid, or there was nothing to test.
+    """
+    begun = time.monotonic()
+    report = Report()
+    chosen = selector(expression) if expression else lambda name: True
+    last, column = "", 0
+    for file in read_scenarios(files, report.complaints):
+        cases = run(file, chosen, report)
+        if output != "text":
+            continue
+        if file.source != last:
+            click.echo(("\n" if last else "") + clean(file.source) + " ", nl=False)
+            last, column = file.source, len(file.source) + 1
+        marks = [MARKS[case.outcome] for case in cases] or (["E"] if file.complaints else [])
+        for mark in marks:
+            if column >= WIDTH:
+                click.echo()
+                column = 0
+            click.echo(mark, nl=False)
+            column += 1
+    report.seconds = time.monotonic() - begun
+    if output == "text":
+        click.echo(("\n" if last else "") + "\n".join(report.details()))
+    else:
+        click.echo(dumped(report.to_dict(), output), nl=False)
+    if junit is not None:
+        try:
+            os.makedirs(os.path.dirname(junit) or ".", exist_ok=True)
+            with open(junit, "wb") as written:
+                written.write(report.junit())
+        except OSError as error:
+            cannot_read(junit, error)
+    if report.count("error") or not report.cases:
+        sys.exit(WRONG_USAGE)
+    sys.exit(1 if report.count("failed") else 0)
