@@ -151,9 +151,11 @@ def _requirement(path: str, raw: Any, failed: Requirement) -> tuple[str, Any]:
         (want,) = failed.values
     elif failed.operator == "NotIn":
         want = f"not {', '.join(sorted(failed.values))}"
+    if not isinstance(raw, dict):
+        return path, want
     sides = [("podSelector", raw.get("podSelector")), ("namespaceSelector", raw.get("namespaceSelector"))]
     for side, selector in [("", raw), *((f".{name}", value) for name, value in sides if value)]:
-        for key in (selector.get("matchLabels") or {}) if isinstance(selector, dict) else ():
+        for key in (selector.get("matchLabels") or {}):
             if failed.key.endswith(key.split(":", 1)[-1]):
                 return f"{path}{side}.matchLabels[{key}]", want
         for number, expression in enumerate(selector.get("matchExpressions") or ()):

@@ -1,0 +1,106 @@
+"""Whether one selector, port or rule lies within another: a sound answer, True only where it surely does."""
+
+from __future__ import annotations
+
+from namewall.model.labels import ANY, CLUSTER, K8S, RESERVED
+from namewall.model.net import Protocol
+from namewall.policy.patterns import SUBDOMAINS, matches_form
+from namewall.policy.rules import PortMatch, Rule
+from namewall.policy.selectors import (
+    CidrSelector,
+    FqdnSelector,
+    LabelSelector,
+    PeerSelector,
+    Requirement,
+    contains,
+)
+
+
+def label_within(inner: LabelSelector, outer: LabelSelector) -> bool:
+    return all(any(_implies(have, wanted) for have in inner.requirements) for wanted in outer.requirements)
+
+
+def _implies(have: Requirement, wanted: Requirement) -> bool:
+    if have == wanted:
+        return True
+    if have.key != wanted.key or not (
+        have.source == wanted.source or {have.source, wanted.source} == {ANY, K8S}
+    ):
+        return False
+    match wanted.operator:
+        case "In":
+            return have.operator == "In" and have.values <= wanted.values
+        case "Exists":
+            return have.operator in ("In", "Exists")
+        case "NotIn":
+            by_in = have.operator == "In" and not have.values & wanted.values
+            return by_in or (have.operator == "NotIn" and have.values >= wanted.values)
+        case "DoesNotExist":
+            return have.operator == "DoesNotExist"
+
+
+def is_world(selector: PeerSelector) -> bool:
+    """Every address outside the cluster of a family, or more."""
+    if isinstance(selector, LabelSelector):
+        keys = {requirement.key for requirement in selector.requirements if requirement.source == RESERVED}
+        return selector.is_wildcard or bool(keys & {"world", "world-ipv4", "world-ipv6"})
+    return isinstance(selector, CidrSelector) and selector.cidr.prefixlen <= 1
+
+
+def peer_within(inner: PeerSelector, outer: PeerSelector) -> bool:
+    if inner == outer or (isinstance(outer, LabelSelector) and outer.is_wildcard):
+        return True
+    if isinstance(inner, LabelSelector) and isinstance(outer, LabelSelector):
+        return label_within(inner, outer)
+    if isinstance(inner, CidrSelector) and isinstance(outer, CidrSelector):
+        kept = all(
+            any(contains(mine, excluded) for mine in inner.excepts)
+            or not (contains(inner.cidr, excluded) or contains(excluded, inner.cidr))
+            for excluded in outer.excepts
+        )
+        return (outer.pods or not inner.pods) and contains(outer.cidr, inner.cidr) and kept
+    if isinstance(inner, FqdnSelector) and isinstance(outer, FqdnSelector):
+        return form_within(inner.form, outer.form)
+    return False
+
+
+def form_within(inner: str, outer: str) -> bool:
+    """Names and patterns in normal form."""
+    if inner == outer or outer == "*":
+        return True
+    if "*" not in inner:
+        return matches_form(outer, inner)
+    first, _, rest = inner.partition(".")
+    return first == "*" and outer == f"{SUBDOMAINS}.{rest}"
+
+
+def port_within(inner: PortMatch, outer: PortMatch) -> bool:
+    """DNS rules aside."""
+    if outer.protocol is Protocol.ANY:
+        return True
+    if inner.protocol is not outer.protocol:
+        return False
+    if inner.name or outer.name:
+        return (inner.name == outer.name and inner.last <= outer.last) or outer.is_all_ports
+    return outer.first <= inner.first and inner.last <= outer.last
+
+
+def rule_within(inner: Rule, outer: Rule) -> bool:
+    """Peers, ports and subjects; DNS rules aside. Rules that mean nobody are within nothing."""
+    return (
+        inner.direction is outer.direction
+        and bool(inner.peers)
+        and bool(inner.ports)
+        and label_within(inner.subject, outer.subject)
+        and all(any(peer_within(one, other) for other in outer.peers) for one in inner.peers)
+        and all(any(port_within(one, other) for other in outer.ports) for one in inner.ports)
+    )
+
+
+def own_requirements(selector: LabelSelector) -> list[Requirement]:
+    """Those that tell pods of one namespace apart."""
+    return [
+        requirement
+        for requirement in selector.requirements
+        if requirement.key not in (CLUSTER, "io.kubernetes.pod.namespace")
+    ]

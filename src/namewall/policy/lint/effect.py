@@ -1,0 +1,256 @@
+"""Rules about rules that do nothing, less, or more than they say: shadows, default deny, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from namewall.model.net import Direction, Protocol
+from namewall.policy.explain.words import rule_name
+from namewall.policy.lint.contained import label_within, peer_within, port_within, rule_within
+from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.parse import enforceable
+from namewall.policy.rules import EVERYTHING, Rule
+from namewall.policy.selectors import LabelSelector
+
+MOST_COMPARED = 2_000_000
+"""Pairs of rules; beyond, shadows are not looked for."""
+
+
+def shadowed(project: Project) -> Iterator[Finding]:
+    """An allow that a deny covers, or that another allow (DNS rules included) says already."""
+    by_direction: dict[Direction, list[tuple[int, Rule]]] = {}
+    for index, rule in project.rules:
+        by_direction.setdefault(rule.direction, []).append((index, rule))
+    for rules in by_direction.values():
+        if len(rules) ** 2 > MOST_COMPARED:
+            continue
+        judged = [rule for _, rule in rules if any(port.dns is not None for port in rule.ports)]
+        for number, (index, rule) in enumerate(rules):
+            for other_number, (_, other) in enumerate(rules):
+                if number == other_number or not rule_within(rule, other):
+                    continue
+                if other.deny and not rule.deny:
+                    yield Finding(
+                        "shadowed",
+                        "warning",
+                        index,
+                        rule.origin.rule,
+                        f"{rule_name(other.origin)} denies all of it, and a deny wins over every allow",
+                        "narrow the deny, or take this rule out",
+                    )
+                    break
+                if other.deny is not rule.deny or not _says_as_much(rule, other, judged):
+                    continue
+                if rule_within(other, rule) and _says_as_much(other, rule, judged) and number < other_number:
+                    continue
+                yield Finding(
+                    "shadowed",
+                    "warning",
+                    index,
+                    rule.origin.rule,
+                    f"{rule_name(other.origin)} already says all of it",
+                    "take one of them out",
+                )
+                break
+
+
+def _says_as_much(inner: Rule, outer: Rule, judged: list[Rule]) -> bool:
+    """DNS rules included. Where names are judged beside, a narrower port can stand for itself: then no."""
+    asks = {port.dns for port in inner.ports} | {port.dns for port in outer.ports}
+    if asks == {None}:
+        near = [
+            r
+            for r in judged
+            if label_within(inner.subject, r.subject) or label_within(r.subject, inner.subject)
+        ]
+        return not any(
+            port_within(port, mine) or port_within(mine, port)
+            for rule in near
+            for port in rule.ports
+            if port.dns is not None
+            for mine in inner.ports
+        )
+    for port in inner.ports:
+        alike = [
+            other
+            for other in outer.ports
+            if (other.protocol, other.first, other.last, other.name)
+            == (port.protocol, port.first, port.last, port.name)
+        ]
+        if not any(
+            other.dns is not None
+            and port.dns is not None
+            and (other.dns == "any" or (port.dns != "any" and port.dns <= other.dns))
+            for other in alike
+        ):
+            return False
+    return True
+
+
+def undone(project: Project) -> Iterator[Finding]:
+    """DNS rules beside a plain allow of the same port and server: every name may be asked (semantics 6.2)."""
+    for index, rule in project.allows(Direction.EGRESS):
+        for port in rule.ports:
+            if port.dns is None or port.dns == "any":
+                continue
+            for _, other in project.allows(Direction.EGRESS):
+                plain = any(
+                    p.dns is None
+                    and (p.protocol, p.first, p.last, p.name)
+                    == (port.protocol, port.first, port.last, port.name)
+                    for p in other.ports
+                )
+                if (
+                    plain
+                    and label_within(rule.subject, other.subject)
+                    and all(any(peer_within(one, two) for two in other.peers) for one in rule.peers)
+                ):
+                    yield Finding(
+                        "dns-rules-undone",
+                        "warning",
+                        index,
+                        f"{rule.origin.rule}.toPorts",
+                        f"{rule_name(other.origin)} allows the same port without DNS rules: every name may be asked",
+                        "take the plain rule out",
+                    )
+                    break
+            else:
+                continue
+            break
+
+
+def default_deny(project: Project) -> Iterator[Finding]:
+    for index, path, spec in project.specs():
+        if project.kind(index) == "NetworkPolicy":
+            continue
+        flags = spec.get("enableDefaultDeny") or {}
+        for side in ("ingress", "egress"):
+            if flags.get(side) is True and not (spec.get(side) or spec.get(f"{side}Deny")):
+                yield Finding(
+                    "idle-default-deny",
+                    "warning",
+                    index,
+                    f"{path}.enableDefaultDeny.{side}",
+                    f"without {side} or {side}Deny entries it does nothing",
+                    f"write `{side}: [{{}}]` to deny everything",
+                )
+            if spec.get(f"{side}Deny") and not spec.get(side) and flags.get(side) is not False:
+                if _allowed_elsewhere(project, index, path, side):
+                    continue
+                yield Finding(
+                    "deny-denies-all",
+                    "warning",
+                    index,
+                    f"{path}.{side}Deny",
+                    f"deny rules turn on default deny too: nothing is allowed, so all {side} is denied",
+                    f"set `enableDefaultDeny: {{{side}: false}}`, or add allow rules",
+                )
+
+
+def _allowed_elsewhere(project: Project, index: int, path: str, side: str) -> bool:
+    direction = Direction[side.upper()]
+    mine = [r for i, r in project.rules if i == index and r.origin.rule.startswith(f"{path}.{side}Deny")]
+    return any(
+        label_within(deny.subject, rule.subject)
+        for _, rule in project.allows(direction)
+        if rule.peers
+        for deny in mine
+    )
+
+
+def open_ports(project: Project) -> Iterator[Finding]:
+    for index, rule in project.allows():
+        if rule.origin.kind == "NetworkPolicy" or any(port.dns is not None for port in rule.ports):
+            continue
+        item = project.item(rule)
+        members = [m for m in item if m.startswith(("to", "from")) and m != "toPorts"]
+        if item.get("toPorts") and not members:
+            egress = rule.direction is Direction.EGRESS
+            yield Finding(
+                "any-peer",
+                "warning" if egress else "info",
+                index,
+                f"{rule.origin.rule}.toPorts",
+                f"ports without {'toEndpoints, toFQDNs or toCIDR' if egress else 'fromEndpoints'} mean every peer, "
+                "the world included",
+                "name the peers; `toEntities: [all]` says that it is meant" if egress else "name the peers",
+            )
+        whole = {
+            port.protocol
+            for port in rule.ports
+            if port.protocol is not Protocol.ANY and port.first <= 1 and port.last == 65535
+        }
+        if {Protocol.TCP, Protocol.UDP} <= whole and rule.ports != (EVERYTHING,):
+            yield Finding(
+                "no-icmp",
+                "info",
+                index,
+                f"{rule.origin.rule}.toPorts",
+                "all ports are TCP, UDP and SCTP, never ICMP: ping and path MTU probes are denied",
+                "leave toPorts out to allow every protocol, or add a rule with icmps",
+            )
+
+
+def policy_types(project: Project) -> Iterator[Finding]:
+    for index, _, spec in project.specs():
+        if project.kind(index) != "NetworkPolicy" or not spec.get("policyTypes"):
+            continue
+        for side in ("ingress", "egress"):
+            if spec.get(side) and side.capitalize() not in spec["policyTypes"]:
+                yield Finding(
+                    "ignored-direction",
+                    "warning",
+                    index,
+                    f"spec.{side}",
+                    f"policyTypes leaves {side.capitalize()} out, so these rules are ignored",
+                    f"add {side.capitalize()} to policyTypes",
+                )
+
+
+def unenforceable(project: Project) -> Iterator[Finding]:
+    for index, policy in project.catalog.numbered():
+        for problem in enforceable(policy):
+            yield Finding("not-enforceable", "error", index, problem.path, problem.message, "leave it out")
+
+
+def service_ports(project: Project) -> Iterator[Finding]:
+    """A policy's port is the port of the pod; a Service translates before policy looks."""
+    if project.scenario is None:
+        return
+    for index, rule in project.allows():
+        selectors = [peer for peer in rule.peers if isinstance(peer, LabelSelector)]
+        for service in project.scenario.services:
+            pods = [e for e in service.endpoints if not isinstance(e, str) and hasattr(e, "labels")]
+            behind = [e for e in pods if any(s.matches(e.labels) for s in selectors)]
+            if rule.direction is Direction.INGRESS:
+                behind = [e for e in pods if rule.subject.matches(e.labels)]
+            if not behind:
+                continue
+            for port in service.ports:
+                if port.target == port.port:
+                    continue
+                asked = [p for p in rule.ports if p.protocol is port.protocol and not p.name]
+                exact = any((p.first, p.last) == (port.port, port.port) for p in asked)
+                if exact and not (
+                    isinstance(port.target, int) and any(p.first <= port.target <= p.last for p in rule.ports)
+                ):
+                    name = f"{service.facts.namespace}/{service.facts.name}"
+                    yield Finding(
+                        "service-port",
+                        "warning",
+                        index,
+                        f"{rule.origin.rule}.{'ports' if rule.origin.kind == 'NetworkPolicy' else 'toPorts'}",
+                        f"{port.port} is the port of Service {name}; policy sees the pods' port {port.target}",
+                        f"write port {port.target}",
+                    )
+
+
+RULES = (
+    shadowed,
+    undone,
+    default_deny,
+    open_ports,
+    policy_types,
+    unenforceable,
+    service_ports,
+)

@@ -1,0 +1,85 @@
+"""Findings, and the material that rules look at.
+
+A Project is a set of policies meant to hold together, with or without a world (a Scenario) by which it can be told
+whether a selector selects anybody. Invariant: a rule judges by what the policies mean together, never by one alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from namewall.model.labels import Labels
+from namewall.model.net import Direction
+from namewall.policy.diff.universe import representatives
+from namewall.policy.explain.anatomy import Catalog, Raw, at
+from namewall.policy.rules import Rule
+from namewall.policy.scenario import Scenario
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""The gravest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`index` is the object's number in the project, `path` the field, `hint` what would be right."""
+
+    rule: str
+    severity: Severity
+    index: int
+    path: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """`is_public_suffix` knows a list of domains below which anybody may register (without trailing dot)."""
+
+    catalog: Catalog
+    scenario: Scenario | None = None
+    is_public_suffix: Callable[[str], bool] = field(default=lambda name: "." not in name)
+
+    @cached_property
+    def rules(self) -> list[tuple[int, Rule]]:
+        """(object's number, rule), in order."""
+        return [(index, rule) for index, policy in self.catalog.numbered() for rule in policy.rules]
+
+    def allows(self, direction: Direction | None = None) -> Iterator[tuple[int, Rule]]:
+        for index, rule in self.rules:
+            if not rule.deny and direction in (None, rule.direction):
+                yield index, rule
+
+    def specs(self) -> Iterator[tuple[int, str, Raw]]:
+        """(object's number, path, spec) of all kinds."""
+        for index, _ in self.catalog.numbered():
+            raw = self.catalog.raws[index]
+            if raw.get("spec") is not None:
+                yield index, "spec", raw["spec"]
+            for number, spec in enumerate(raw.get("specs") or ()):
+                yield index, f"specs[{number}]", spec
+
+    def kind(self, index: int) -> str:
+        return str(self.catalog.raws[index]["kind"])
+
+    def item(self, rule: Rule) -> Raw:
+        """The item of a rule; of a NetworkPolicy's rule without items its spec."""
+        return self.catalog.item(rule.origin)
+
+    def subjects(self, rule: Rule) -> list[Labels]:
+        """Label sets the rule protects: the world's, else made up."""
+        if self.scenario is not None:
+            known = [e.labels for e in self.scenario.endpoints if rule.subject.matches(e.labels)]
+            if known:
+                return list(dict.fromkeys(known))
+        return list(representatives(rule.subject, rule.origin.namespace or "default"))
+
+    def value(self, index: int, path: str) -> Any:
+        return at(self.catalog.raws[index], path)
+
+
+def within(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

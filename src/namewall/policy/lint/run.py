@@ -1,0 +1,45 @@
+"""All rules over one project."""
+
+from __future__ import annotations
+
+from namewall.policy.lint import effect, names, selection
+from namewall.policy.lint.finding import Finding, Project
+
+IDS = (
+    "fqdn-without-dns",
+    "public-suffix",
+    "unanchored-pattern",
+    "one-level",
+    "double-star",
+    "inert-pattern",
+    "single-label-name",
+    "in-cluster-name",
+    "address-as-name",
+    "empty-fqdns",
+    "ndots-search",
+    "dns-server-wide",
+    "dns-rules-undone",
+    "names-swallowed",
+    "selects-nothing",
+    "dropped-label",
+    "selects-everything",
+    "namespace-overridden",
+    "cidr-means-no-pods",
+    "netpol-or",
+    "ignored-direction",
+    "duplicate-name",
+    "shadowed",
+    "deny-denies-all",
+    "idle-default-deny",
+    "any-peer",
+    "no-icmp",
+    "service-port",
+    "not-enforceable",
+)
+"""Stable: a rule keeps its id, and an id its meaning. docs/lint.md has them in this order."""
+
+
+def lint(project: Project) -> list[Finding]:
+    """By object, then path, then rule; each said once."""
+    found = {finding for rule in (*names.RULES, *selection.RULES, *effect.RULES) for finding in rule(project)}
+    return sorted(found, key=lambda f: (f.index, f.path, IDS.index(f.rule), f.message))

@@ -1,0 +1,278 @@
+"""Rules about selectors that select nobody, or everybody, or others than it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from namewall.model.labels import NAMESPACE, RESERVED, is_relevant, split_key
+from namewall.model.net import Direction
+from namewall.policy.decide import PeerFacts
+from namewall.policy.explain.anatomy import PeerPart, key_of
+from namewall.policy.explain.words import policy_name
+from namewall.policy.lint.contained import is_world
+from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.rules import Rule
+from namewall.policy.scenario import RESERVED_NAMES
+from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector
+
+MEMBERS = {"endpointSelector", "podSelector", "namespaceSelector", "fromEndpoints", "toEndpoints"}
+
+
+def _selectors(value: Any, path: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(path, member, label selector) of all that stand below a value."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            where = f"{path}.{key}" if path else key
+            if key in MEMBERS:
+                each = list(enumerate(below)) if isinstance(below, list) else [(None, below)]
+                for number, selector in each:
+                    if isinstance(selector, dict):
+                        yield f"{where}[{number}]" if number is not None else where, key, selector
+            else:
+                yield from _selectors(below, where)
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _selectors(below, f"{path}[{number}]")
+
+
+def labels(project: Project) -> Iterator[Finding]:
+    """Keys that are in no identity, sources that no pod has, requirements that exclude each other."""
+    for index, spec_path, spec in project.specs():
+        for path, member, selector in _selectors(spec, spec_path):
+            wanted: dict[str, set[str]] = {}
+            for where, key, operator, values in _requirements(selector, path):
+                source, name = split_key(key)
+                if member in ("podSelector", "namespaceSelector"):
+                    source, name = "k8s", key
+                if member != "namespaceSelector" and source in ("k8s", "any") and not is_relevant(name):
+                    yield Finding(
+                        "dropped-label",
+                        "warning",
+                        index,
+                        where,
+                        f"`{name}` is left out of identities, so no policy can select by it",
+                        "select by a label of your own, as `app`",
+                    )
+                elif source not in ("k8s", "any", RESERVED, "fqdn", "cidr", "cidrgroup", "node"):
+                    yield Finding(
+                        "selects-nothing",
+                        "warning",
+                        index,
+                        where,
+                        f"no pod has labels of source `{source}`: the text before the first colon is the source",
+                        f"write `{name}` or `k8s:{name}`",
+                    )
+                if operator == "In":
+                    both = wanted.setdefault(key, set(values))
+                    if both and not both & set(values):
+                        yield Finding(
+                            "selects-nothing",
+                            "warning",
+                            index,
+                            where,
+                            f"`{key}` cannot be {_or(both)} and {_or(values)} at once",
+                            "put the values into one requirement",
+                        )
+                    wanted[key] = both & set(values)
+
+
+def _or(values: Any) -> str:
+    return " or ".join(f"`{value}`" for value in sorted(values))
+
+
+def _requirements(selector: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, list[str]]]:
+    for key, value in (selector.get("matchLabels") or {}).items():
+        yield f"{path}.matchLabels", key, "In", [value]
+    for number, expression in enumerate(selector.get("matchExpressions") or ()):
+        where = f"{path}.matchExpressions[{number}]"
+        yield where, expression["key"], expression["operator"], expression.get("values") or []
+
+
+def nobody(project: Project) -> Iterator[Finding]:
+    """Subjects and peers that no endpoint of the world is; lists that are empty."""
+    seen: set[tuple[int, str]] = set()
+    for index, rule in project.rules:
+        spec = rule.origin.rule.rsplit(".", 1)[0] if "." in rule.origin.rule else "spec"
+        if (index, spec) not in seen and project.scenario is not None:
+            seen.add((index, spec))
+            if not any(rule.subject.matches(endpoint.labels) for endpoint in project.scenario.endpoints):
+                member = "podSelector" if rule.origin.kind == "NetworkPolicy" else "endpointSelector"
+                yield Finding(
+                    "selects-nothing",
+                    "warning",
+                    index,
+                    f"{spec}.{member}",
+                    "it selects no endpoint of the scenario" + _where(rule),
+                    "compare the labels and the namespace with those of the pods meant",
+                )
+                continue
+        yield from _peers(project, index, rule)
+
+
+def _where(rule: Rule) -> str:
+    return f" (in namespace `{rule.origin.namespace}`)" if rule.origin.namespace else ""
+
+
+def _peers(project: Project, index: int, rule: Rule) -> Iterator[Finding]:
+    item = project.item(rule)
+    for member, value in item.items():
+        if (
+            value == []
+            and member.startswith(("to", "from"))
+            and member not in ("toPorts", "toFQDNs", "to", "from")
+        ):
+            yield Finding(
+                "selects-nothing",
+                "warning",
+                index,
+                f"{rule.origin.rule}.{member}",
+                "an empty list selects nobody: the rule allows nothing",
+                f"leave `{member}` out to mean every peer, or name the peers",
+            )
+    for part in project.catalog.peer_parts(rule):
+        if part.raw == "none" or _excluded(part):
+            yield Finding(
+                "selects-nothing",
+                "warning",
+                index,
+                part.path,
+                "it selects nobody" + ("" if part.raw == "none" else ": all of it is excepted"),
+                "take it out, or name whom it means",
+            )
+        elif project.scenario is not None and not _known(project, rule, part):
+            yield Finding(
+                "selects-nothing",
+                "warning",
+                index,
+                part.path,
+                "it selects no endpoint of the scenario" + _where(rule),
+                "without a namespace label a selector means the policy's own namespace; compare the labels",
+            )
+
+
+def _excluded(part: PeerPart) -> bool:
+    return bool(part.peers) and all(
+        isinstance(peer, CidrSelector)
+        and any(peer.cidr == excluded or not _outer(peer, excluded) for excluded in peer.excepts)
+        for peer in part.peers
+    )
+
+
+def _outer(peer: CidrSelector, excluded: Any) -> bool:
+    return bool(peer.cidr.version != excluded.version or peer.cidr.prefixlen <= excluded.prefixlen)
+
+
+def _known(project: Project, rule: Rule, part: PeerPart) -> bool:
+    """Names and addresses count as known: a world need not list them."""
+    assert project.scenario is not None
+    if any(isinstance(peer, CidrSelector | FqdnSelector) or is_world(peer) for peer in part.peers):
+        return True
+    if part.member.endswith(("CIDRSet", "Services", "Nodes", "Groups", "Entities")):
+        return bool(part.peers) or part.member.endswith(("Nodes", "Groups"))
+    selectors = [peer for peer in part.peers if isinstance(peer, LabelSelector)]
+    pods = [*project.scenario.endpoints, *([project.scenario.stand_in] if project.scenario.stand_in else [])]
+    known = [pod.labels for pod in pods]
+    known += [PeerFacts.reserved(number).labels for number in RESERVED_NAMES.values()]
+    return any(selector.matches(each) for selector in selectors for each in known)
+
+
+def everybody(project: Project) -> Iterator[Finding]:
+    for index, path, spec in project.specs():
+        if project.kind(index) != "CiliumClusterwideNetworkPolicy" or spec.get("endpointSelector") != {}:
+            continue
+        flags = spec.get("enableDefaultDeny") or {}
+        sides = [
+            side
+            for side in ("ingress", "egress")
+            if (spec.get(side) or spec.get(f"{side}Deny")) and flags.get(side) is not False
+        ]
+        if sides:
+            yield Finding(
+                "selects-everything",
+                "warning",
+                index,
+                f"{path}.endpointSelector",
+                f"every pod of the cluster, the cluster DNS too, gets default deny for {' and '.join(sides)}",
+                "select the pods meant, or set enableDefaultDeny to false",
+            )
+
+
+def namespaces(project: Project) -> Iterator[Finding]:
+    for index, path, spec in project.specs():
+        if project.kind(index) != "CiliumNetworkPolicy":
+            continue
+        _, own, _ = key_of(project.catalog.raws[index])
+        stated = (spec.get("endpointSelector") or {}).get("matchLabels") or {}
+        for key, value in stated.items():
+            if key in (NAMESPACE, f"k8s:{NAMESPACE}") and value != own:
+                yield Finding(
+                    "namespace-overridden",
+                    "warning",
+                    index,
+                    f"{path}.endpointSelector.matchLabels",
+                    f"a CiliumNetworkPolicy protects pods of its own namespace `{own}`, whatever is written here",
+                    f"put the policy into namespace `{value}`, or use a CiliumClusterwideNetworkPolicy",
+                )
+
+
+def pods_by_cidr(project: Project) -> Iterator[Finding]:
+    """A CIDR of a Cilium kind never means pods, Services or nodes."""
+    if project.scenario is None:
+        return
+    addresses = {a: str(e) for e in project.scenario.endpoints for a in e.addresses}
+    addresses |= {a: str(s) for s in project.scenario.services for a in s.ips}
+    for index, rule in project.rules:
+        if rule.origin.kind == "NetworkPolicy":
+            continue
+        for part in project.catalog.peer_parts(rule):
+            for peer in part.peers:
+                if isinstance(peer, CidrSelector) and peer.cidr.prefixlen > 0:
+                    held = [owner for address, owner in addresses.items() if peer.selects_address(address)]
+                    if held:
+                        yield Finding(
+                            "cidr-means-no-pods",
+                            "warning",
+                            index,
+                            part.path,
+                            f"{held[0]} has an address in it, but a CIDR never means pods or Services",
+                            f"use {'to' if rule.direction is Direction.EGRESS else 'from'}Endpoints",
+                        )
+
+
+def or_lists(project: Project) -> Iterator[Finding]:
+    """NetworkPolicy: two entries are `or`, two selectors in one entry are `and`."""
+    for index, rule in project.rules:
+        if rule.origin.kind != "NetworkPolicy":
+            continue
+        raws = [part.raw for part in project.catalog.peer_parts(rule)]
+        pods = [n for n, raw in enumerate(raws) if "podSelector" in raw and "namespaceSelector" not in raw]
+        spaces = [n for n, raw in enumerate(raws) if "namespaceSelector" in raw and "podSelector" not in raw]
+        if pods and spaces:
+            side = "to" if rule.direction is Direction.EGRESS else "from"
+            yield Finding(
+                "netpol-or",
+                "warning",
+                index,
+                f"{rule.origin.rule}.{side}[{max(pods[0], spaces[0])}]",
+                "a podSelector and a namespaceSelector as two entries mean `or`: all pods of those namespaces too",
+                "for `and`, put both into one entry (one dash), podSelector and namespaceSelector",
+            )
+
+
+def twice(project: Project) -> Iterator[Finding]:
+    seen: dict[tuple[str, str, str], int] = {}
+    for index, policy in project.catalog.numbered():
+        if policy.key in seen:
+            yield Finding(
+                "duplicate-name",
+                "warning",
+                index,
+                "metadata.name",
+                f"{policy_name(*policy.key)} is there twice: applied, the later one replaces the earlier",
+                "give each a name of its own",
+            )
+        seen[policy.key] = index
+
+
+RULES = (labels, nobody, everybody, namespaces, pods_by_cidr, or_lists, twice)
