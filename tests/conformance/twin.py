@@ -13,7 +13,17 @@ from namewall.policy.compile import compile
 from namewall.policy.lookup import cidr_classes, granted_selectors, lookup
 from namewall.policy.map_state import CidrPeer, MapState
 from namewall.policy.rules import fqdn_selectors, policy_prefixes
-from namewall.policy.scenario import RESERVED_NAMES, Answer, Endpoint, Node, Party, Query, Scenario
+from namewall.policy.scenario import (
+    RESERVED_NAMES,
+    Answer,
+    Endpoint,
+    Name,
+    Node,
+    Party,
+    Query,
+    Scenario,
+    Service,
+)
 
 Row = dict[str, Any]
 VERDICTS = ("egress", "ingress", "l7dns", "verdict")
@@ -24,6 +34,8 @@ def verdicts(answer: Answer) -> Row:
 
 
 class Twin:
+    """Of one scenario; `can` says of which queries."""
+
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         labels = dict.fromkeys(endpoint.labels for endpoint in scenario.endpoints)
@@ -32,6 +44,16 @@ class Twin:
         self.fqdns = fqdn_selectors(scenario.expanded)
         self.addressless = not any(endpoint.addresses for endpoint in scenario.endpoints)
         self._states: dict[Endpoint, MapState] = {}
+
+    def can(self, query: Query) -> bool:
+        """Names as targets and what lies behind a Service are found by the scenario alone."""
+        return not query.lookups and not isinstance(self.owner(query.target), Service | Name)
+
+    def owner(self, who: Party) -> Party:
+        """Whose address it is."""
+        if isinstance(who, Endpoint | Node | Service | Name):
+            return who
+        return self.scenario.owner(who) or who
 
     def state(self, endpoint: Endpoint) -> MapState:
         if endpoint not in self._states:
@@ -47,6 +69,7 @@ class Twin:
 
     def numbers(self, who: Party, query: Query) -> tuple[int, tuple[CidrPeer, ...], frozenset[str]]:
         """What the kernel knows of a peer: identity, CIDR classes, granted FQDN selectors."""
+        who = self.owner(who)
         asker = query.source if isinstance(query.source, Endpoint) else None
         facts = self.scenario.facts(who, asker, self.scenario.now(query))
         address = facts.address
@@ -55,6 +78,7 @@ class Twin:
             return self.number[who.labels], cidrs, frozenset()
         if isinstance(who, Node):
             return RESERVED_NAMES[who.name], (), frozenset()
+        assert not isinstance(who, Service | Name), "not the twin's"
         assert address is not None
         number = Reserved.WORLD_IPV4 if address.version == 4 else Reserved.WORLD_IPV6
         return number, cidrs, granted_selectors(facts.names, self.fqdns)
@@ -71,9 +95,10 @@ class Twin:
             elif found.verdict == "allow" and query.dns is not None:
                 passes = "allow" if found.passes(query.dns) else "deny"
                 result["l7dns"] = "none" if found.dns is None else passes
-        if isinstance(query.target, Endpoint):
+        target = self.owner(query.target)
+        if isinstance(target, Endpoint):
             peer = self.numbers(query.source, query)
-            state = self.state(query.target)
+            state = self.state(target)
             found = lookup(state, Direction.INGRESS, *peer, query.protocol, query.port)
             result["ingress"] = found.verdict
         return {**result, "verdict": "deny" if "deny" in result.values() else "allow"}

@@ -26,7 +26,10 @@ _SUFFIXES = (".json", ".yaml", ".yml")
 
 def clean(text: object) -> str:
     """One line, printable: what is not is escaped as Python would."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    line = str(text)
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 @dataclass(frozen=True, slots=True)

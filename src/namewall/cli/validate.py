@@ -171,7 +171,7 @@ def validate_command(files: tuple[str, ...], batch_file: str | None, output: str
 
 
 def _say(one: Verdict) -> None:
-    for problem in one.problems:
-        click.echo(str(problem))
-    for problem in one.unenforceable:
-        click.echo(f"{problem} (valid, but refused by apply)")
+    lines = [str(problem) for problem in one.problems]
+    lines += [f"{problem} (valid, but refused by apply)" for problem in one.unenforceable]
+    if lines:
+        click.echo("\n".join(lines))
