@@ -21,8 +21,8 @@ check: setup-test   ## formatting, lint, layers, types
 test: check         ## everything that ends within 20 minutes on 2 cores
 	$(PY) -m pytest -m "not long" $(ARGS)
 
-test-long: check
-	$(PY) -m pytest $(ARGS)
+test-long: check    ## all of it, and the laws of policy over 100,000 generated worlds
+	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest $(ARGS)
 
 format: setup-test
 	.venv/bin/ruff check --fix .

@@ -1,18 +1,22 @@
 """Generators: small worlds of policies, pods and addresses in which rules meet often.
 
-Policies are made as users write them and go through `parse`, so that what is generated is what can be.
+Policies are made as users write them and go through `parse`, so that what is generated is what can be. Every
+clause of spec/semantics.md must be met often: test_meaning counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import ip_address
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from hypothesis import strategies as st
 
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.net import Address
+from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import parse
 from namewall.policy.ports import NamedPorts, named_ports
 from namewall.policy.rules import Policy
@@ -33,18 +37,47 @@ CIDRS = (
     "2001:db8::/32",
     "2001:db8:1::/48",
 )
-NAMES = ("a.example.com.", "b.a.example.com.", "example.com.", "x.test.", ".")
-PATTERNS = ("*", "**", "*.example.com", "**.example.com", "*.*", "a*.example.com", "x.test", "*.test.")
-PORTS = ("53", "52", "80", "8080", "dns", "http", "0")
+LONG = "a" * 255
+"""Inert in toFQDNs, where its dot makes it one character too long; a DNS rule passes it."""
+NAMES = ("a.example.com.", "b.a.example.com.", "example.com.", "x.test.", ".", LONG + ".")
+PATTERNS = (
+    "*",
+    "**.",
+    "*.example.com",
+    "**.example.com",
+    "***.com",
+    "*.*",
+    "a*.Example.com",
+    "x.test",
+    "*.test.",
+    LONG,
+)
+PORTS = ("53", "53", "52", "80", "8080", "065", "dns", "HTTP", "0")
 PORT_NUMBERS = (0, 52, 53, 54, 80, 81, 8080)
 
 
 def one(*values: Any) -> st.SearchStrategy[Any]:
-    return st.sampled_from(values)
+    """One of the values, as a strategy; equal ones are made once, since making them is what costs."""
+    return _one(repr(values), values)
 
 
+def _one(key: str, values: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    if key not in _KNOWN:
+        _KNOWN[key] = st.sampled_from(values)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[str, st.SearchStrategy[Any]] = {}
+
+
+@cache
 def some(items: st.SearchStrategy[Any], least: int = 1, most: int = 2) -> st.SearchStrategy[list[Any]]:
     return st.lists(items, min_size=least, max_size=most)
+
+
+def composite(function: Callable[..., Any]) -> Callable[..., st.SearchStrategy[Any]]:
+    """`st.composite`, made once for each set of arguments."""
+    return cache(st.composite(function))
 
 
 KEYS = (
@@ -54,11 +87,18 @@ KEYS = (
     "k8s:io.kubernetes.pod.namespace",
     "io.cilium.k8s.namespace.labels.team",
     "reserved:host",
+    "io.cilium.k8s.policy.cluster",
 )
-VALUES = {"app": APPS, "k8s:app": APPS, "role": ("x",), "k8s:io.kubernetes.pod.namespace": tuple(NAMESPACES)}
+VALUES = {
+    "io.cilium.k8s.policy.cluster": ("default", "other"),
+    "app": APPS,
+    "k8s:app": APPS,
+    "role": ("x",),
+    "k8s:io.kubernetes.pod.namespace": tuple(NAMESPACES),
+}
 
 
-@st.composite
+@composite
 def requirements(draw: st.DrawFn, keys: tuple[str, ...] = KEYS) -> Raw:
     key = draw(one(*keys))
     operator = draw(one("In", "NotIn", "Exists", "DoesNotExist"))
@@ -66,13 +106,20 @@ def requirements(draw: st.DrawFn, keys: tuple[str, ...] = KEYS) -> Raw:
     return {"key": key, "operator": operator} | ({"values": values} if values else {})
 
 
-@st.composite
+@cache
+def label_maps(keys: tuple[str, ...]) -> st.SearchStrategy[dict[str, str]]:
+    return st.fixed_dictionaries({}, optional={key: one(*VALUES.get(key, ("a",))) for key in keys})
+
+
+@composite
 def selectors(draw: st.DrawFn, keys: tuple[str, ...] = KEYS) -> Raw:
-    kind = draw(one("all", "app", "expressions"))
+    kind = draw(one("all", "app", "labels", "expressions"))
     if kind == "all":
         return {}
     if kind == "app":
         return {"matchLabels": {"app": draw(one(*APPS))}}
+    if kind == "labels":
+        return {"matchLabels": draw(label_maps(keys))}
     return {"matchExpressions": draw(some(requirements(keys)))}
 
 
@@ -80,70 +127,119 @@ name_items = st.one_of(
     st.sampled_from(PATTERNS).map(lambda p: {"matchPattern": p}),
     st.sampled_from(("a.example.com", "Example.Com", "x.test.")).map(lambda n: {"matchName": n}),
 )
-ENTITIES = ("all", "world", "cluster", "host", "none", "remote-node", "kube-apiserver")
+ENTITIES = ("all", "world", "cluster", "host", "none", "remote-node", "kube-apiserver", "health", "init")
+SERVICES = (
+    {"k8sService": {"serviceName": "db", "namespace": "red"}},
+    {"k8sService": {"serviceName": "db"}},
+    {"k8sService": {"serviceName": "out"}},
+    {"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "x"}}}},
+    {"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "x"}}, "namespace": "red"}},
+    {"k8sServiceSelector": {"selector": {}}, "k8sService": {"serviceName": "no"}},
+)
 
 
-@st.composite
+GROUPS_CHOSEN = (
+    {"cidrGroupRef": "office"},
+    {"cidrGroupRef": "office", "except": ["198.51.100.128/25"]},
+    {"cidrGroupRef": "none"},
+    {"cidrGroupSelector": {"matchLabels": {"site": "a"}}},
+    {"cidrGroupSelector": {"matchExpressions": [{"key": "site", "operator": "NotIn", "values": ["a"]}]}},
+    {"cidrGroupSelector": {}, "except": ["203.0.113.9/32"]},
+)
+
+
+@composite
+def cidr_sets(draw: st.DrawFn) -> Raw:
+    if draw(one(True, False, False)):
+        return draw(one(*GROUPS_CHOSEN))
+    return draw(cidr_items())
+
+
+@composite
 def cidr_items(draw: st.DrawFn) -> Raw:
     cidr = draw(one(*CIDRS))
     within = [c for c in CIDRS if c != cidr and _inside(c, cidr)]
-    excepts = draw(st.lists(one(*within), max_size=2)) if within else []
+    excepts = draw(some(one(*within), 0)) if within else []
     return {"cidr": cidr} | ({"except": excepts} if excepts else {})
 
 
 def _inside(inner: str, outer: str) -> bool:
-    from ipaddress import ip_network
-
     a, b = ip_network(inner), ip_network(outer)
     return a.version == b.version and a.network_address in b and a.prefixlen > b.prefixlen
 
 
-@st.composite
+@composite
 def ports(draw: st.DrawFn, dns: bool) -> Raw:
     port = draw(one("53", "dns", "80") if dns else one(*PORTS))
     raw: Raw = {"port": port}
     if protocol := draw(one(None, "TCP", "UDP", "ANY", "SCTP")):
         raw["protocol"] = protocol
-    if not dns and port.isdecimal() and port != "0" and draw(st.booleans()):
-        raw["endPort"] = int(port) + draw(one(1, 2, 3, 300))
+    if not dns and draw(one(True, False, False)):
+        raw["endPort"] = draw(one(1, 51, 53, 54, 81, 90, 8090, 65535))
     return raw
 
 
-@st.composite
+ICMP = (
+    {"type": 8},
+    {"type": "0", "family": "IPv4"},
+    {"type": "EchoRequest", "family": "IPv4"},
+    {"type": "EchoRequest", "family": "IPv6"},
+    {"type": 8, "family": "IPv6"},
+)
+BEYOND = (
+    {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}},
+    {"ports": [{"port": "80", "protocol": "TCP"}], "serverNames": ["a.example.com"]},
+    {"ports": [{"port": "0", "protocol": "VRRP"}]},
+)
+
+
+@composite
 def items(draw: st.DrawFn, egress: bool, deny: bool) -> Raw:
     side = "to" if egress else "from"
     choices = ["none", "none", "Endpoints", "Endpoints", "Entities", "CIDR", "CIDRSet"]
-    if egress and not deny:
-        choices += ["FQDNs", "FQDNs"]
+    if egress:
+        choices += ["Services"] if deny else ["Services", "FQDNs", "FQDNs"]
     peer = draw(st.sampled_from(choices))
     item: Raw = {}
     least = draw(one(1, 1, 1, 0))
-    if peer == "Endpoints":
-        item[f"{side}Endpoints"] = draw(some(selectors(), least))
-    elif peer == "Entities":
-        item[f"{side}Entities"] = draw(some(one(*ENTITIES), least))
-    elif peer == "CIDR":
-        item[f"{side}CIDR"] = draw(some(one(*CIDRS), least))
-    elif peer == "CIDRSet":
-        item[f"{side}CIDRSet"] = draw(some(cidr_items(), least))
-    elif peer == "FQDNs":
-        item["toFQDNs"] = draw(some(name_items, least))
-    kind = draw(one("all", "ports", "ports", "dns", "icmp"))
+    lists = {
+        "Endpoints": selectors(),
+        "Entities": one(*ENTITIES),
+        "CIDR": one(*CIDRS),
+        "CIDRSet": cidr_sets(),
+        "FQDNs": name_items,
+        "Services": one(*SERVICES),
+    }
+    if peer in lists:
+        item[side + peer] = draw(some(lists[peer], least))
+    kind = draw(one("all", "ports", "ports", "dns", "icmp", "both" if deny else "beyond"))
     if kind == "dns" and egress and not deny:
-        rules = {"dns": draw(some(name_items))}
-        item["toPorts"] = [{"ports": draw(some(ports(dns=True))), "rules": rules}]
+        least = draw(one(1, 1, 1, 0))
+        rules = {"dns": draw(some(name_items, least))}
+        item["toPorts"] = [{"ports": draw(some(ports(dns=bool(rules["dns"])))), "rules": rules}]
     elif kind in ("ports", "dns"):
         item["toPorts"] = [{"ports": draw(some(ports(dns=False)))}]
     elif kind == "icmp":
-        item["icmps"] = [
-            {"fields": [{"type": draw(one(8, 0, "EchoRequest")), "family": draw(one("IPv4", "IPv6"))}]}
-        ]
+        item["icmps"] = [{"fields": draw(some(one(*ICMP)))}]
+    elif kind == "beyond":
+        rare = draw(one("ports", "authentication", "Groups"))
+        if rare == "ports":
+            item["toPorts"] = [{"ports": draw(some(ports(dns=False)))}, draw(one(*BEYOND))]
+        elif rare == "authentication":
+            item["authentication"] = {"mode": draw(one("required", "disabled"))}
+        elif peer == "none":
+            item[f"{side}Groups"] = [{"aws": {"region": "x"}}]
     return item
 
 
-@st.composite
-def specs(draw: st.DrawFn) -> Raw:
-    spec: Raw = {"endpointSelector": draw(selectors(KEYS[:5]))}
+@composite
+def specs(draw: st.DrawFn, clusterwide: bool) -> Raw:
+    if clusterwide and draw(one(True, *[False] * 9)):
+        return {"nodeSelector": {}, "ingress": [{"fromEntities": ["world"]}]}
+    subject = draw(selectors(KEYS[:5])) if draw(st.booleans()) else {}
+    if clusterwide and draw(one(True, *[False] * 4)):
+        subject = {"matchLabels": {"reserved:init": ""}}
+    spec: Raw = {"endpointSelector": subject}
     for name in draw(some(one("egress", "egress", "ingress", "egressDeny", "ingressDeny"), 1, 3)):
         egress, deny = name.startswith("egress"), name.endswith("Deny")
         spec[name] = draw(some(items(egress, deny)))
@@ -152,32 +248,34 @@ def specs(draw: st.DrawFn) -> Raw:
     return spec
 
 
-@st.composite
+@composite
 def network_policies(draw: st.DrawFn) -> Raw:
     keys = ("app", "role")
-    spec: Raw = {"podSelector": draw(selectors(keys)), "policyTypes": draw(some(one("Ingress", "Egress")))}
+    spec: Raw = {"podSelector": draw(selectors(keys)) if draw(st.booleans()) else {}}
+    if draw(one(True, True, False)):
+        spec["policyTypes"] = draw(some(one("Ingress", "Egress")))
     for name, side in (("ingress", "from"), ("egress", "to")):
         rules = []
         for _ in range(draw(st.integers(0, 2))):
             rule: Raw = {}
             for _ in range(draw(st.integers(0, 2))):
-                kind = draw(one("pod", "namespace", "block"))
-                if kind == "block":
-                    peer: Raw = {"ipBlock": draw(cidr_items())}
-                else:
-                    peer = {"podSelector": draw(selectors(keys))}
-                    if kind == "namespace":
-                        peer["namespaceSelector"] = draw(one({}, {"matchLabels": {"team": "a"}}))
+                kind = draw(one("pod", "namespace", "both", "block", "block"))
+                peer: Raw = {"ipBlock": draw(cidr_items())} if kind == "block" else {}
+                if kind in ("pod", "both"):
+                    peer["podSelector"] = draw(selectors(keys))
+                if kind in ("namespace", "both"):
+                    peer["namespaceSelector"] = draw(selectors(("team",)))
                 rule.setdefault(side, []).append(peer)
             if draw(st.booleans()):
                 port: Raw = draw(one({"port": 80}, {"port": 52, "endPort": 54}, {"port": "dns"}, {}))
-                rule["ports"] = [{**port, "protocol": draw(one("TCP", "UDP", "SCTP"))}]
+                protocol = draw(one("TCP", "UDP", "SCTP", None))
+                rule["ports"] = [{**port, "protocol": protocol} if protocol else dict(port)]
             rules.append(rule)
         spec[name] = rules
     return spec
 
 
-@st.composite
+@composite
 def dns_worlds(draw: st.DrawFn) -> list[Raw]:
     """DNS rules beside plain ones, by number, by name and in ranges, for peers that overlap."""
     rules = []
@@ -189,6 +287,8 @@ def dns_worlds(draw: st.DrawFn) -> list[Raw]:
                 {"toCIDR": ["198.51.100.0/24"]},
                 {"toFQDNs": [{"matchPattern": "**.example.com"}]},
                 {"toFQDNs": [{"matchPattern": "*"}]},
+                {"toFQDNs": [{"matchName": LONG}]},
+                {"toFQDNs": []},
                 {"toEndpoints": [{}]},
                 {"toEndpoints": [{"matchLabels": {"app": "dns"}}]},
             )
@@ -196,20 +296,20 @@ def dns_worlds(draw: st.DrawFn) -> list[Raw]:
         port = draw(one({"port": "53"}, {"port": "53"}, {"port": "dns"}, {"port": "52", "endPort": 53}))
         port_rule: Raw = {"ports": [{**port, "protocol": draw(one("UDP", "ANY"))}]}
         if "endPort" not in port and draw(one(True, True, False)):
-            port_rule["rules"] = {"dns": draw(some(name_items))}
+            port_rule["rules"] = {"dns": draw(some(name_items, draw(one(1, 1, 1, 0))))}
         rules.append({**item, "toPorts": [port_rule]})
     spec = {"endpointSelector": {}, "egress": rules}
     metadata = {"name": "dns", "namespace": "red"}
     return [{"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec}]
 
 
-@st.composite
+@composite
 def raw_policies(draw: st.DrawFn) -> list[Raw]:
     if draw(one(True, False, False)):
         return draw(dns_worlds())
     found = []
     for number in range(draw(st.integers(1, 4))):
-        metadata: Raw = {"name": f"p{number}", "namespace": draw(one(*NAMESPACES))}
+        metadata: Raw = {"name": f"p{number}", "namespace": draw(one("red", "red", "blue"))}
         kind = draw(
             one(
                 "CiliumNetworkPolicy",
@@ -219,10 +319,14 @@ def raw_policies(draw: st.DrawFn) -> list[Raw]:
             )
         )
         version = "networking.k8s.io/v1" if kind == "NetworkPolicy" else "cilium.io/v2"
-        spec = draw(network_policies() if kind == "NetworkPolicy" else specs())
-        if kind == "CiliumClusterwideNetworkPolicy":
+        clusterwide = kind == "CiliumClusterwideNetworkPolicy"
+        spec = draw(network_policies() if kind == "NetworkPolicy" else specs(clusterwide))
+        if clusterwide:
             del metadata["namespace"]
-        found.append({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+        obj = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+        if kind != "NetworkPolicy" and draw(one(True, False, False, False)):
+            obj["specs"] = [draw(specs(clusterwide))]
+        found.append(obj)
     return found
 
 
@@ -233,6 +337,41 @@ def parsed(raw: list[Raw]) -> list[Policy]:
         assert policy is not None, (obj, problems)
         policies.append(policy)
     return policies
+
+
+FACTS = (
+    ServiceFacts("red", "db", {"tier": "x"}, {"app": "db"}),
+    ServiceFacts("blue", "db", {}, {"app": "web"}),
+    ServiceFacts(
+        "blue",
+        "out",
+        {"tier": "x"},
+        {},
+        frozenset(map(ip_address, ("198.51.100.1", "2001:db8::5", "10.0.0.1"))),
+    ),
+)
+GROUPS = (
+    CidrGroup("office", {"site": "a"}, frozenset(map(ip_network, ("198.51.100.0/24", "10.0.0.0/30")))),
+    CidrGroup("far", {"site": "b"}, frozenset(map(ip_network, ("2001:db8::/32", "203.0.113.9/32")))),
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """Policies as written, what they refer to, and whether pods have addresses (scenarios may give none)."""
+
+    raw: list[Raw]
+    services: tuple[ServiceFacts, ...] = FACTS
+    groups: tuple[CidrGroup, ...] = GROUPS
+    addressed: bool = True
+    policies: tuple[Policy, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        expanded = expand(parsed(self.raw), self.services, self.groups)
+        object.__setattr__(self, "policies", expanded)
+
+
+worlds = st.builds(World, raw_policies(), addressed=one(True, True, False))
 
 
 @dataclass(frozen=True)

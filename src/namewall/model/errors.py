@@ -33,7 +33,13 @@ class Problem:
     unknown_field: bool = False
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        """One line, whatever the object's keys hold: what does not print is escaped."""
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
 
 
 class NamewallError(Exception):

@@ -239,8 +239,8 @@ def specs(obj: Raw) -> Iterable[tuple[str, Raw]]:
 
 
 __all__ = [
-    "beyond",
     "Context",
+    "beyond",
     "peer_selector",
     "read_rules",
     "read_selector",

@@ -7,7 +7,7 @@ prefixes are kept in the order of their first addresses, so that those of a rang
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from namewall.model.net import Network
 from namewall.policy.identity_index import IdentityIndex
@@ -31,7 +31,7 @@ class Classes:
         for prefix in prefixes:
             self._prefixes[prefix.version][_placed(prefix)] = prefix
         self._sorted = {version: sorted(placed) for version, placed in self._prefixes.items()}
-        self._kept: dict[CidrSelector, tuple[CidrPeer, ...]] = {}
+        self._kept: dict[CidrSelector, dict[CidrPeer, None]] = {}
 
     def prefixes(self) -> frozenset[Network]:
         return frozenset(prefix for placed in self._prefixes.values() for prefix in placed.values())
@@ -42,20 +42,23 @@ class Classes:
         if placed not in self._prefixes[prefix.version]:
             self._prefixes[prefix.version][placed] = prefix
             insort(self._sorted[prefix.version], placed)
-        return self._changed(prefix)
+        selecting = self._selecting(prefix)
+        for selector in selecting:
+            self._kept[selector][CidrPeer(prefix, selector.pods)] = None
+        return selecting
 
     def remove_prefix(self, prefix: Network) -> list[CidrSelector]:
         placed = _placed(prefix)
         if self._prefixes[prefix.version].pop(placed, None) is not None:
             known = self._sorted[prefix.version]
             del known[bisect_left(known, placed)]
-        return self._changed(prefix)
-
-    def _changed(self, prefix: Network) -> list[CidrSelector]:
-        selecting = [selector for selector in self._kept if selector.selects(prefix)]
+        selecting = self._selecting(prefix)
         for selector in selecting:
-            del self._kept[selector]
+            self._kept[selector].pop(CidrPeer(prefix, selector.pods), None)
         return selecting
+
+    def _selecting(self, prefix: Network) -> list[CidrSelector]:
+        return [selector for selector in self._kept if selector.selects(prefix)]
 
     def identities(self, selector: PeerSelector) -> int:
         """The identities that a selector other than the wildcard selects, as a bit set."""
@@ -65,12 +68,12 @@ class Classes:
             return self.index.bits(selector.unaddressed)
         return 0
 
-    def cidrs(self, selector: CidrSelector) -> tuple[CidrPeer, ...]:
-        """The CIDR classes that a selector selects."""
+    def cidrs(self, selector: CidrSelector) -> Collection[CidrPeer]:
+        """The CIDR classes that a selector selects. From now on it is told of changes."""
         kept = self._kept.get(selector)
         if kept is None:
             found = (prefix for prefix in self._within(selector.cidr) if selector.selects(prefix))
-            kept = self._kept[selector] = tuple(CidrPeer(prefix, selector.pods) for prefix in found)
+            kept = self._kept[selector] = {CidrPeer(prefix, selector.pods): None for prefix in found}
         return kept
 
     def forget_cidrs(self, used: Iterable[CidrSelector]) -> None:

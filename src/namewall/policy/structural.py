@@ -231,9 +231,15 @@ def _wrong_type(path: str, value: object, wanted: str) -> Problem:
     return _problem(path, f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"')
 
 
+# To the end: what stands before may be the user's text, whose quotes are escaped.
+_WRONG_TYPE = re.compile(
+    r' in body must be of type (?!cidr)[a-z ]+: "[a-zA-Z]+"\Z|: keys must be strings, not [a-zA-Z]+\Z'
+)
+
+
 def has_wrong_type(problem: Problem) -> bool:
     """Whether a problem says that a value is of another type than the schema's, so that nobody can read it."""
-    return " in body must be of type " in problem.message and "of type cidr" not in problem.message
+    return _WRONG_TYPE.search(problem.message) is not None
 
 
 def _validate_object(schema: Schema, value: dict[Any, Any], path: str) -> Iterator[Problem]:

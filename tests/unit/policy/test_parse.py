@@ -183,6 +183,11 @@ def test_a_service_without_a_namespace_is_any_one_s(item: dict[str, Any], chosen
     assert good(egress({"toServices": [item]})).rules[0].peers == (chosen,)
 
 
+@pytest.mark.parametrize("labels", [{0: None}, {0: "x"}, {"of type cidr": 1}, {"": None}])
+def test_labels_of_a_wrong_type_are_told_and_read_no_further(labels: dict[Any, Any]) -> None:
+    assert bad(cnp({"endpointSelector": {"matchLabels": labels}, "egress": [{}]}))
+
+
 def test_an_empty_list_of_l7_rules_restricts_nothing() -> None:
     assert enforceable(good(egress({"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": []}}]}))) == []
 
