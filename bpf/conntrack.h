@@ -189,12 +189,8 @@ __noinline int related(struct __sk_buff *skb, __u32 direction)
 		key.local_port = bpf_ntohs(direction == INGRESS ? words[0] : words[1]);
 		key.remote_port = bpf_ntohs(direction == INGRESS ? words[1] : words[0]);
 	} else if (key.protocol == IPPROTO_ICMP || key.protocol == IPPROTO_ICMPV6) {
-		__u8 type = bpf_ntohs(words[0]) >> 8;
-		bool asks = type == (key.protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
-		__u32 inner_direction = direction == INGRESS ? EGRESS : INGRESS;
-
-		key.local_port = bpf_ntohs(words[2]);
-		key.remote_port = 1 + (asks ? inner_direction : !inner_direction);
+		set_icmp_ports(key.protocol, bpf_ntohs(words[0]) >> 8, bpf_ntohs(words[2]),
+			       direction == INGRESS ? EGRESS : INGRESS, &key.local_port, &key.remote_port);
 	} else {
 		return 0;
 	}

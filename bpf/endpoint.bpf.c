@@ -102,12 +102,12 @@ static __always_inline int follow(struct __sk_buff *skb, struct work *w, __u32 d
 		    w->packet.protocol != IPPROTO_ICMPV6)
 			return drop(skb, direction, DROP_CT_UNKNOWN_L4_PROTOCOL);
 	}
-	if (is_icmp_error(&w->packet)) {
-		if (!enforced || related(skb, direction))
-			return PASS;
-		return drop(skb, direction, DROP_ICMP_ERROR_UNRELATED);
-	}
+	if (is_icmp_error(&w->packet) && (!enforced || related(skb, direction)))
+		return PASS;
+	/* An error about no connection is ICMP as any other: policy must allow its type. */
 	reason = track(skb, direction);
+	if (reason == DROP_POLICY_DENIED && is_icmp_error(&w->packet))
+		reason = DROP_ICMP_ERROR_UNRELATED;
 	if (reason)
 		return drop(skb, direction, reason);
 	if (w->packet.flags & PACKET_FRAGMENT)

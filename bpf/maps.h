@@ -35,7 +35,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } ipcache SEC(".maps");
 
-/* The longest prefix any policy names -> its CIDR class. */
+/* The longest prefix any policy names -> its CIDR class, 0 for none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 65536);

@@ -16,6 +16,8 @@
 
 #define ICMP_ECHO_REPLY 0
 #define ICMP_ECHO_REQUEST 8
+#define ICMP_TIMESTAMP 13
+#define ICMP_TIMESTAMP_REPLY 14
 #define ICMP6_ECHO_REQUEST 128
 #define ICMP6_ECHO_REPLY 129
 #define ICMP6_ROUTER_SOLICITATION 133
@@ -43,6 +45,21 @@ static __always_inline void set_ports(struct packet *p, __be16 source, __be16 de
 	p->remote_port = bpf_ntohs(direction == EGRESS ? destination : source);
 }
 
+/* What tells one ICMP exchange from another, in place of ports: an echo or timestamp has its identifier and who
+ * asked; any other type is an exchange of its own for each direction, so that none lets another one pass. */
+static __always_inline void set_icmp_ports(__u8 protocol, __u8 type, __u16 identifier, __u32 direction,
+					   __u16 *local, __u16 *remote)
+{
+	bool is_v4 = protocol == IPPROTO_ICMP, answers;
+
+	answers = is_v4 ? type == ICMP_ECHO_REPLY || type == ICMP_TIMESTAMP_REPLY : type == ICMP6_ECHO_REPLY;
+	if (answers)
+		type = !is_v4 ? ICMP6_ECHO_REQUEST : type == ICMP_ECHO_REPLY ? ICMP_ECHO_REQUEST : ICMP_TIMESTAMP;
+	if (is_v4 ? type == ICMP_ECHO_REQUEST || type == ICMP_TIMESTAMP : type == ICMP6_ECHO_REQUEST)
+		*local = identifier;
+	*remote = (__u16)type << 8 | (1 + (answers ? !direction : direction));
+}
+
 static __always_inline void parse_l4(struct __sk_buff *skb, struct packet *p, __u32 direction)
 {
 	__u32 offset = p->l4_offset;
@@ -62,7 +79,6 @@ static __always_inline void parse_l4(struct __sk_buff *skb, struct packet *p, __
 			p->flags |= PACKET_SHORT;
 	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
 		__u8 head[8];
-		bool asks, answers;
 
 		if (p->l4_length < 8 || bpf_skb_load_bytes(skb, offset, head, sizeof(head))) {
 			p->flags |= PACKET_SHORT;
@@ -70,12 +86,8 @@ static __always_inline void parse_l4(struct __sk_buff *skb, struct packet *p, __
 		}
 		p->icmp_type = head[0];
 		p->icmp_code = head[1];
-		asks = p->icmp_type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
-		answers = p->icmp_type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY);
-		if (asks || answers) {
-			p->local_port = (__u16)head[4] << 8 | head[5];
-			p->remote_port = 1 + (asks ? direction : !direction);
-		}
+		set_icmp_ports(p->protocol, p->icmp_type, (__u16)head[4] << 8 | head[5], direction, &p->local_port,
+			       &p->remote_port);
 	}
 }
 

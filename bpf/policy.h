@@ -143,7 +143,7 @@ __noinline int identify(void)
 	}
 	class = bpf_map_lookup_elem(&cidrs, &key);
 	w->judgement.cidr = 0;
-	if (class)
+	if (class && *class)
 		w->judgement.cidr = *class | (w->judgement.flags & INSIDE ? PEER_CIDR_INSIDE : PEER_CIDR);
 	return 0;
 }

@@ -29,8 +29,8 @@ enum packet_flags {
 	PACKET_MAPPED = 128,
 };
 
-/* `local` is the endpoint's side. ICMP echo: the identifier is the local port, the remote port says which
- * side asked (1 + enum direction). */
+/* `local` is the endpoint's side. ICMP: the identifier is the local port, the remote port says which type and
+ * which side asked (parse.h, set_icmp_ports). */
 struct packet {
 	struct address local;
 	struct address remote;

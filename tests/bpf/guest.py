@@ -145,6 +145,10 @@ def make_initrd(target: Path, modules: Path, init: str) -> None:
     shutil.copytree(ROOT / "bpf", tree / "repository/bpf")
     shutil.copytree(ROOT / "scripts", tree / "repository/scripts")
     (tree / "repository/src").symlink_to("/src")
+    verdicts = ROOT.parent / "shared/conformance/verdicts.jsonl"
+    if verdicts.exists():
+        (tree / "shared/conformance").mkdir(parents=True)
+        shutil.copy(verdicts, tree / "shared/conformance")
     for number, name in enumerate(MODULES):
         for path in modules.rglob(f"{name}.ko"):
             shutil.copy(path, tree / "modules" / f"{number}-{path.name}")

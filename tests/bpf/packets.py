@@ -36,6 +36,11 @@ def udp(source: int, destination: int, payload: bytes = b"") -> L4:
     return L4(17, struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload)
 
 
+def sctp_init(source: int, destination: int) -> L4:
+    """RFC 9260, 3.3.2."""
+    return L4(132, struct.pack("!HHII", source, destination, 0, 0) + bytes((1, 0, 0, 20)) + bytes(16))
+
+
 def icmp4(kind: int, number: int = 1, payload: bytes = b"") -> L4:
     return L4(1, struct.pack("!BBHHH", kind, 0, 0, number, 1) + payload)
 

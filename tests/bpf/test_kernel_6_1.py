@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from guest import CannotBoot, boot
 
-FILES = "tests/bpf/test_names.py tests/bpf/test_packets.py"
-LEFT_OUT = "not decides_as_lookup and not hostile and not memory_of and not hundred"
+FILES = "tests/bpf/test_names.py tests/bpf/test_packets.py tests/bpf/test_verdicts.py"
+LEFT_OUT = (
+    "(part3 or not verdict_of_policy) "
+    "and not decides_as_lookup and not hostile and not memory_of and not hundred"
+)
 """What takes minutes under software emulation, and is no matter of the kernel's age."""
 ENOUGH = (
     "allowed_name or no_process or unload or whole_answer or needs_every or edit_reaches "
-    "or unrelated or follow_their_first or no_answer_opens"
+    "or unrelated or follow_their_first or no_answer_opens or part3"
 )
 """One of each kind: loading (verifying) the programs, or making a pod, takes seconds here."""
 

@@ -151,6 +151,7 @@ class KernelDatapath:
             layout.pack_prefix(prefix): layout.NUMBER.pack(self._numbers.prefixes[prefix])
             for prefix in new_prefixes
         }
+        cidrs.setdefault(rows.ALL_IPV4, rows.NO_CLASS)
         trusted = {
             layout.pack_address(address): layout.NUMBER.pack(1) for address in tables.trusted_resolvers
         }
@@ -163,7 +164,14 @@ class KernelDatapath:
         changed |= table["policies"].put(
             rows.inherit(table["policies"].rows, self._heirs(new_prefixes, old_prefixes))
         )
-        changed |= table["cidrs"].put(cidrs)
+        # (0.0.0.0/0 without a class only stops IPv4 at ::/0: it waits until the old policies are gone.)
+        changed |= table["cidrs"].put(
+            {
+                key: value
+                for key, value in cidrs.items()
+                if value != rows.NO_CLASS or key not in table["cidrs"].rows
+            }
+        )
         table["dns_rules"].put(dns_rules)
         # And prefixes that go count in the new policies as what lies around them does.
         leaving = rows.inherit(policies, self._heirs(old_prefixes, new_prefixes))
@@ -186,6 +194,7 @@ class KernelDatapath:
         self._remove_endpoints(values)
         removed = table["services"].prune(services)
         removed |= table["ipcache"].prune(ipcache)
+        removed |= table["cidrs"].put(cidrs)
         removed |= table["cidrs"].prune(cidrs)
         removed |= table["policies"].prune(policies)
         self._forget_rules()

@@ -8,7 +8,8 @@ a service becomes the different (peer, port) pairs that policy must allow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_network
 from typing import Generic, TypeVar
 
 from namewall.datapath import layout
@@ -31,6 +32,9 @@ Rows = dict[bytes, bytes]
 Selectors = Mapping[str, tuple[int, ...]]
 """Selector key (`fqdn:FORM`, `dns:FORM`) → the numbers of the classes it is in."""
 
+ALL_IPV4 = layout.pack_prefix(ip_network("0.0.0.0/0"))
+NO_CLASS = layout.NUMBER.pack(0)
+"""IPv4 addresses lie in ::ffff:0:0/96 as keys, and so in ::/0: a row for all of IPv4 is always there."""
 NOTHING_READY = layout.SERVICE.pack(0, b"")
 TOO_MANY = layout.SERVICE.pack(layout.MAX_BACKENDS + 1, b"")
 
