@@ -38,7 +38,7 @@ class Unreadable(NamewallError):
 class Document:
     """One document: `value` is made of dict, list, str, int, float, bool and None, keys are str."""
 
-    __slots__ = ("_lines", "_offset", "_text", "line", "value")
+    __slots__ = ("_lines", "_list", "_offset", "_text", "line", "value")
 
     def __init__(
         self, value: Any, line: int = 1, lines: dict[int, _Lines] | None = None, text: str = ""
@@ -47,6 +47,8 @@ class Document:
         when a line is asked for."""
         self.value, self.line, self._lines, self._text = value, line, lines, text
         self._offset = 0
+        self._list: tuple[str, Any, int] = "", value, line
+        """The list that was found last: problems come in long rows of one list's."""
 
     def line_of(self, path: str) -> int:
         """The line of `spec.egress[1].toFQDNs[0].matchName`: of its key, or of the list item. Of a path that goes
@@ -54,6 +56,10 @@ class Document:
         if self._lines is None:
             self._find_lines()
         value, line, rest = self.value, self.line, path
+        before = path[: path.rfind("[")]
+        if before and before == self._list[0]:
+            _, value, line = self._list
+            rest = path[len(before) :]
         while rest and self._lines is not None:
             lines = self._lines.get(id(value))
             if isinstance(value, dict) and isinstance(lines, dict):
@@ -62,6 +68,8 @@ class Document:
                     break
                 value, line, rest = value[key], lines[key] + self._offset, rest[len(key) :]
             elif isinstance(value, list) and isinstance(lines, list) and (match := _INDEX.match(rest)):
+                if len(rest) + len(before) == len(path):
+                    self._list = before, value, line
                 index = int(match[1])
                 if index >= len(value):
                     break
