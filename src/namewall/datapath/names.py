@@ -14,6 +14,7 @@ from namewall.datapath import layout, libbpf
 from namewall.datapath.maps import PerEndpoint, memory
 from namewall.datapath.numbers import Numbers
 from namewall.fqdn.automaton import Automaton, build, selectors_of
+from namewall.fqdn.change import changed
 from namewall.state.tables import KnownName
 
 ETHERNET = bytes(14)
@@ -36,8 +37,8 @@ class Names:
         forms = frozenset(fqdn), frozenset(dns)
         if forms == self._forms:
             return False
-        automaton = build(selectors_of(*forms))
-        for selectors in automaton.classes[1:]:
+        automaton = changed(self._automaton, selectors_of(*forms))
+        for selectors in automaton.told_apart():
             if selectors not in self._numbers.classes:
                 self._unused.add(self._numbers.of_class(selectors))
         self._automaton = automaton
@@ -48,8 +49,7 @@ class Names:
     def swap(self) -> bool:
         """The prepared automaton in force, from one packet to the next."""
 
-        def number(index: int) -> int:
-            selectors = self._automaton.classes[index]
+        def number(selectors: frozenset[str]) -> int:
             grants = any(selector.startswith("fqdn:") for selector in selectors)
             return self._numbers.of_class(selectors) | (layout.CLASS_GRANTS if grants else 0)
 
@@ -128,7 +128,7 @@ class Names:
         """Classes of earlier automata that nothing has any more."""
         if self._forms is None:
             return
-        current = {self._numbers.of_class(selectors) for selectors in self._automaton.classes[1:]}
+        current = {self._numbers.of_class(selectors) for selectors in self._automaton.told_apart()}
         self._unused |= set(self._numbers.classes.values()) - used - current
         self._numbers.forget_classes(used | current)
         self._granted = {key: value for key, value in self._granted.items() if key[2] in used}

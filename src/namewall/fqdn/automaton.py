@@ -36,14 +36,20 @@ class TooManyStates(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Automaton:
-    """`cells` as the kernel holds them, each `owner << 32 | target`; an accept cell's target is an index into
+    """`cells` as the kernel holds them, each `owner << 32 | target`, the root's base in cell 0; an accept cell's
 
-    `classes`, the sets of selectors that are told apart (never empty; 0 is no class).
+    target is an index into `classes`, the sets of selectors that are told apart. An empty one is no class.
     """
 
     cells: array[int]
     classes: tuple[frozenset[str], ...]
     states: int
+    selectors: Mapping[str, str]
+    """What it was made of."""
+    accepts: array[int]
+    """The accept cells. Some may be of states that are no longer reached."""
+    packed: int
+    """How many cells there were when all was built at once (see `fqdn.change`)."""
 
     def walk(self, name: str) -> int:
         """The index of the class of a canonical name, 0 if nothing matches."""
@@ -64,13 +70,16 @@ class Automaton:
         """The selectors that match a canonical name (lower case, trailing dot)."""
         return self.classes[self.walk(name)]
 
-    def numbered(self, number: Callable[[int], int]) -> array[int]:
+    def told_apart(self) -> list[frozenset[str]]:
+        """The classes a name may be in, none of them empty."""
+        return [selectors for selectors in self.classes if selectors]
+
+    def numbered(self, number: Callable[[frozenset[str]], int]) -> array[int]:
         """The cells with every class index replaced by the number that stands for it."""
         cells = array("Q", self.cells)
-        numbers = [0, *(number(index) for index in range(1, len(self.classes)))]
-        for index, cell in enumerate(cells):
-            if index and cell >> 32 == index:  # a state's own cell: its accept class
-                cells[index] = cell & ~0xFFFFFFFF | numbers[cell & 0xFFFFFFFF]
+        numbers = [number(selectors) if selectors else 0 for selectors in self.classes]
+        for index in self.accepts:
+            cells[index] = index << 32 | numbers[cells[index] & 0xFFFFFFFF]
         return cells
 
 
@@ -90,14 +99,27 @@ class _Node:
 
 def build(selectors: Mapping[str, str], budget: int = STATE_BUDGET) -> Automaton:
     """`selectors`: key → normal form. Keys are what classes are sets of, so two keys may have one form."""
-    root, nodes = _Node(), 0
+    root = _Node()
     for key, form in selectors.items():
-        nodes += _add(root, form, key)
-    return _determinize(root, nodes, budget, selectors)
+        _add(root, form, key)
+    return _determinize(root, characters(selectors.values()) + budget, selectors)
 
 
-def _add(root: _Node, form: str, key: str) -> int:
-    """Returns how many characters it has."""
+def characters(forms: Iterable[str]) -> int:
+    """How many states the patterns' own characters need at most."""
+    return sum(map(len, forms)) + 4
+
+
+def start_of(form: str) -> State | None:
+    """The beginning of one pattern alone; None if no name can match it."""
+    root = _Node()
+    return _closure([root]) if _add(root, form, form) else None
+
+
+def _add(root: _Node, form: str, key: str) -> bool:
+    """False, and nothing added, for one with a character that no question can have: it never matches."""
+    if not SYMBOLS.keys() >= set(form) - {"*"}:
+        return False
     if form == "*":
         dot = _Node()
         dot.accepts.append(key)  # the root itself
@@ -105,7 +127,7 @@ def _add(root: _Node, form: str, key: str) -> int:
         fork = _Node()
         fork.edges[DOT] = dot
         root.forks.append(fork)
-        return 4
+        return True
     whole_labels = form.startswith("**.")
     node = root
     for character in reversed(form[2:] if whole_labels else form):
@@ -114,9 +136,7 @@ def _add(root: _Node, form: str, key: str) -> int:
                 node.star = _Node(loops=True)
             node = node.star
             continue
-        symbol = SYMBOLS.get(character)
-        if symbol is None:
-            return 0  # a character that no question can have: never matches
+        symbol = SYMBOLS[character]
         after = node.edges.get(symbol)
         if after is None:
             after = node.edges[symbol] = _Node()
@@ -125,7 +145,7 @@ def _add(root: _Node, form: str, key: str) -> int:
         node.forks.append(_labels(key))
     else:
         node.accepts.append(key)
-    return len(form)
+    return True
 
 
 def _labels(key: str) -> _Node:
@@ -155,7 +175,7 @@ def _closure(nodes: Iterable[_Node]) -> frozenset[_Node]:
 State = frozenset[_Node]
 
 
-def _moves(state: State) -> dict[int, State]:
+def moves_of(state: State) -> dict[int, State]:
     """Where each symbol leads; symbols that lead nowhere are left out."""
     targets: dict[int, list[_Node]] = {}
     loops = [node for node in state if node.loops]
@@ -178,20 +198,19 @@ def _moves(state: State) -> dict[int, State]:
     return moves
 
 
-def _determinize(root: _Node, nodes: int, budget: int, selectors: Mapping[str, str]) -> Automaton:
+def _determinize(root: _Node, limit: int, selectors: Mapping[str, str]) -> Automaton:
     start = _closure([root])
     numbers: dict[State, int] = {start: 0}
     order: list[State] = [start]
     moves: list[dict[int, int]] = []
     accepts: list[int] = []
     classes: dict[frozenset[str], int] = {frozenset(): 0}
-    limit = nodes + budget
     at = 0
     while at < len(order):
         state = order[at]
         at += 1
         row: dict[int, int] = {}
-        for symbol, target in _moves(state).items():
+        for symbol, target in moves_of(state).items():
             number = numbers.get(target)
             if number is None:
                 number = numbers[target] = len(order)
@@ -202,7 +221,9 @@ def _determinize(root: _Node, nodes: int, budget: int, selectors: Mapping[str, s
         moves.append(row)
         keys = frozenset(key for node in state for key in node.accepts)
         accepts.append(classes.setdefault(keys, len(classes)))
-    return Automaton(_pack(moves, accepts), tuple(classes), len(order))
+    cells, bases = _pack(moves, accepts)
+    accepting = array("I", (base for base, accept in zip(bases, accepts, strict=True) if accept))
+    return Automaton(cells, tuple(classes), len(order), dict(selectors), accepting, len(cells))
 
 
 def _blame(selectors: Mapping[str, str], limit: int) -> str:
@@ -217,8 +238,8 @@ def _blame(selectors: Mapping[str, str], limit: int) -> str:
     )
 
 
-def _pack(moves: list[dict[int, int]], accepts: list[int]) -> array[int]:
-    """First fit. Bases are different for every state, since a cell's owner is told by its base.
+def _pack(moves: list[dict[int, int]], accepts: list[int]) -> tuple[array[int], list[int]]:
+    """The cells, and the states' bases, which are different, since a cell's owner is told by its base. First fit.
 
     Cells only fill up, so where one set of symbols did not fit it never will: each set goes on from where it
     was placed last, which keeps the whole nearly linear.
@@ -261,7 +282,7 @@ def _pack(moves: list[dict[int, int]], accepts: list[int]) -> array[int]:
             cells[base] = base << 32 | accepts[number]
         for symbol, target in row.items():
             cells[base + symbol] = base << 32 | bases[target]
-    return cells
+    return cells, bases
 
 
 def selectors_of(fqdn: Collection[str], dns: Collection[str]) -> dict[str, str]:

@@ -124,5 +124,5 @@ def test_patterns_that_multiply_are_refused_by_name() -> None:
 
 def test_numbering_touches_accept_cells_only() -> None:
     automaton = build({"p": "a.b.", "q": "c.b."})
-    cells = automaton.numbered(lambda index: 1000 + index)
+    cells = automaton.numbered(lambda selectors: 1000 + len(selectors))
     assert sum(a != b for a, b in zip(cells, automaton.cells, strict=True)) == 2
