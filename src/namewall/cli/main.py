@@ -24,6 +24,9 @@ COMMANDS = {
     "match": "match",
     "simulate": "simulate",
     "test": "test",
+    "explain": "explain",
+    "lint": "lint",
+    "diff": "diff",
     "cluster-dns": "cluster_dns",
     "apiserver": "daemons",
     "agent": "daemons",
@@ -48,6 +51,9 @@ class LazyGroup(click.Group):
         "match": "Say whether names fit a pattern.",
         "simulate": "Answer the queries of a scenario.",
         "test": "Run policy unit tests.",
+        "explain": "Say why a flow is allowed or denied, and what would allow it.",
+        "lint": "Look for traps in policies.",
+        "diff": "Show which flows change between two sets of policies.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,12 +79,7 @@ def catalog_of(scenario: Scenario, objects: Iterable[Any], document: Mapping[str
 def explain(scenario: Scenario, catalog: Catalog, query: Query) -> Explanation:
     """`catalog` holds the objects whose policies the scenario has."""
     answer = scenario.answer(query)
-    steps = [Step("lookup", note) for note in answer.notes]
-    for side in answer.sides:
-        case = case_of(scenario, query, side)
-        if case.question is not None and query.dns is None:
-            steps.append(Step("lookup", f"{case.who} asks {case.whom} for {_plain(case.question)} first"))
-        steps += steps_of(catalog, case, side.decision)
+    steps = list(_told(scenario, catalog, query, answer))
     if not answer.sides and answer.verdict == "deny":
         steps.append(Step("verdict", f"denied before any policy is asked: {answer.reason}"))
     if answer.verdict == "allow":
@@ -95,6 +90,32 @@ def explain(scenario: Scenario, catalog: Catalog, query: Query) -> Explanation:
     found = _search(scenario, catalog, query)
     patch, why = (None, found) if isinstance(found, str) else (found, "")
     return Explanation(query, answer, tuple(steps), near, patch, why)
+
+
+def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) -> Iterator[Step]:
+    """The question that comes first, what was learned, then the flow. Nothing is said twice."""
+    cases = [(side, case_of(scenario, query, side)) for side in answer.sides]
+    lookup = [number for number, (_, case) in enumerate(cases) if case.question and query.dns is None]
+    flow = (lookup[-1] + 1 if lookup else 0) if query.dns is None else 0
+    while lookup and flow < len(cases) and _answers(cases[flow][0], cases[lookup[-1]][0]):
+        flow += 1
+    said: set[Step] = set()
+    for number, (side, case) in enumerate([*cases, (None, None)]):
+        if number == flow:
+            yield from (Step("lookup", note) for note in answer.notes)
+        if side is None or case is None:
+            return
+        if number in lookup:
+            yield Step("lookup", f"{case.who} asks {case.whom} for {_plain(case.question or '')} first")
+        for step in steps_of(catalog, case, side.decision):
+            if step not in said or step.kind not in ("subject", "default_deny"):
+                yield step
+            said.add(step)
+
+
+def _answers(side: Side, question: Side) -> bool:
+    """The other end of a question: ingress at the server."""
+    return side.direction is Direction.INGRESS and str(side.subject) == question.peer
 
 
 def case_of(scenario: Scenario, query: Query, side: Side) -> Case:

@@ -155,7 +155,7 @@ def _requirement(path: str, raw: Any, failed: Requirement) -> tuple[str, Any]:
         return path, want
     sides = [("podSelector", raw.get("podSelector")), ("namespaceSelector", raw.get("namespaceSelector"))]
     for side, selector in [("", raw), *((f".{name}", value) for name, value in sides if value)]:
-        for key in (selector.get("matchLabels") or {}):
+        for key in selector.get("matchLabels") or {}:
             if failed.key.endswith(key.split(":", 1)[-1]):
                 return f"{path}{side}.matchLabels[{key}]", want
         for number, expression in enumerate(selector.get("matchExpressions") or ()):

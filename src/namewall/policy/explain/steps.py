@@ -74,7 +74,8 @@ def _steps(catalog: Catalog, case: Case, decision: Decision) -> Iterator[_Said]:
         yield "subject", f"{case.who} is not initialised yet (reserved:init): both directions are closed", ()
     denying = tuple(rule.origin for rule in rules if rule.default_deny)
     if posture(rules, case.subject).default_deny:
-        by = f", turned on by {rule_names(denying, 3)}" if denying else ""
+        turning = {policy_name(o.kind, o.namespace, o.name): None for o in denying}
+        by = f", turned on by {listed(turning, 3)}" if denying else ""
         yield "default_deny", f"default deny is on{by}: only what is allowed passes", denying
     else:
         yield "default_deny", "default deny is off (enableDefaultDeny): what is not denied passes", ()
@@ -89,7 +90,9 @@ def _outcome(case: Case, decision: Decision) -> str:
     if decision.verdict == "allow":
         return "allowed" if decision.rules else "allowed without a rule that says so"
     if decision.reason == DNS_REFUSED:
-        return f"allowed, but the question {case.question} is refused"
+        return (
+            f"allowed, but the question {case.question.removesuffix('.') if case.question else ''} is refused"
+        )
     if decision.reason == POLICY_DENY:
         return "denied by a rule" if decision.rules else "denied: a closed range"
     return "denied: no rule allows it (POLICY_DENIED)"
