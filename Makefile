@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long check format wheel bench-lab lock clean
+.PHONY: program setup-test lab test test-long test-survival mutants check format wheel bench-lab lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -23,6 +23,12 @@ test: check         ## everything that ends within 20 minutes on 2 cores
 
 test-long: check    ## all of it, and the laws of policy over 100,000 generated worlds
 	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest $(ARGS)
+
+mutants: setup-test  ## one-line mutants of what decides; ARGS="--sample 100" for some of them
+	nice -n 10 $(PY) scripts/mutants.py $(ARGS)
+
+test-survival: setup-test  ## 500 questions a second through kill -9, ABSENCE=60 seconds, restart and upgrades
+	$(PY) -m pytest -s -m long tests/survival $(ARGS)
 
 format: setup-test
 	.venv/bin/ruff check --fix .
