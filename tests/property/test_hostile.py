@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import copy
 import time
 from collections.abc import Callable, Iterator
@@ -144,8 +145,11 @@ def _nested(depth: int) -> Any:
     return value
 
 
+FRESH = itertools.count()
+"""Names that nobody asked about yet: `parse` remembers what it said of short texts."""
+
 HUGE: dict[str, Callable[[int], Any]] = {
-    "names": lambda n: _egress(toFQDNs=[{"matchName": f"{i}.example.com"} for i in range(n)]),
+    "names": lambda n: _egress(toFQDNs=[{"matchName": f"{next(FRESH)}.example.com"} for _ in range(n)]),
     "one long name": lambda n: _egress(toFQDNs=[{"matchName": "a." * n}]),
     "one long pattern": lambda n: _egress(toFQDNs=[{"matchPattern": "*a" * n + "!"}]),
     "long refused names": lambda n: _egress(toFQDNs=[{"matchName": "a-" * 60 + "!"} for _ in range(n // 10)]),

@@ -70,7 +70,7 @@ def expand(
                 yield peer
 
     return tuple(
-        replace(policy, rules=tuple(replace(rule, peers=tuple(peers(rule))) for rule in policy.rules))
+        replace(policy, rules=tuple(rule._replace(peers=tuple(peers(rule))) for rule in policy.rules))
         if has_references(policy)
         else policy
         for policy in policies

@@ -1,8 +1,9 @@
 """Which identities a label selector selects, without looking at each of them.
 
-An inverted index over labels with integers as bit sets: bit n is the n-th identity. A selector's set is a few
-ANDs and ORs; it is kept, and one identity more or less changes by one bit the kept sets of the selectors that
-select it, which `selector_index` finds.
+An inverted index over labels with bit sets: bit n is the n-th identity. A label's set is a bytearray, which is changed
+in place, since identities come by the thousand; a selector's is an integer, since a few ANDs and ORs make it. It is
+kept, and one identity more or less changes by one bit the kept sets of the selectors that select it, which
+`selector_index` finds.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class IdentityIndex:
         self._peer: list[IdentityPeer] = []
         self._free: list[int] = []
         self._all = 0
-        self._values: dict[tuple[str, str], dict[str, int]] = {}
+        self._values: dict[tuple[str, str], dict[str, bytearray]] = {}
         self._kept: dict[LabelSelector, int] = {}
         self._selectors = SelectorIndex()
         for number, labels in {**(identities or {}), **RESERVED_LABELS}.items():
@@ -54,8 +55,7 @@ class IdentityIndex:
         bit = 1 << slot
         self._all |= bit
         for key, value in view(labels).items():
-            values = self._values.setdefault(key, {})
-            values[value] = values.get(value, 0) | bit
+            _set(self._values.setdefault(key, {}).setdefault(value, bytearray()), slot)
         for selector in self.kept_selecting(labels):
             self._kept[selector] |= bit
         return True
@@ -70,8 +70,8 @@ class IdentityIndex:
         self._all ^= bit
         for key, value in view(labels).items():
             values = self._values[key]
-            values[value] ^= bit
-            if not values[value]:
+            _clear(values[value], slot)
+            if values[value].count(0) == len(values[value]):
                 del values[value]
             if not values:
                 del self._values[key]
@@ -113,8 +113,18 @@ class IdentityIndex:
         found = 0
         if requirement.operator in ("In", "NotIn"):
             for value in requirement.values:
-                found |= values.get(value, 0)
+                found |= int.from_bytes(values.get(value, b""), "little")
         else:
             for bits in values.values():
-                found |= bits
+                found |= int.from_bytes(bits, "little")
         return found if requirement.operator in ("In", "Exists") else self._all & ~found
+
+
+def _set(bits: bytearray, slot: int) -> None:
+    if len(bits) <= slot >> 3:
+        bits.extend(bytes((slot >> 3) + 1 - len(bits)))
+    bits[slot >> 3] |= 1 << (slot & 7)
+
+
+def _clear(bits: bytearray, slot: int) -> None:
+    bits[slot >> 3] &= ~(1 << (slot & 7))

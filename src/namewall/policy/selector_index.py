@@ -56,7 +56,8 @@ class SelectorIndex:
         """Those that select this label set."""
         found = [selector for selector in self._always if selector.matches(labels)]
         for place in view(labels).items():  # a selector is under one of these labels only
-            found += [selector for selector in self._waiting.get(place, ()) if selector.matches(labels)]
+            if waiting := self._waiting.get(place):
+                found += [selector for selector in waiting if selector.matches(labels)]
         return found
 
 
