@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import copy
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
