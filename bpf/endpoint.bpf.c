@@ -135,6 +135,8 @@ static __always_inline void tell_refused(struct work *w)
 		return;
 	begin_name_event(w, EVENT_REFUSED);
 	w->told.ttl = left_out;
+	w->told.flags = 0;
+	w->told.address_count = 0;
 	end_name_event(w);
 }
 

@@ -1,11 +1,52 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Telling user space. Nothing depends on it: a full ring buffer loses the event, counts it, and no more. */
+/* Telling user space. Nothing depends on it: a full ring buffer loses the event, counts it, and no more.
+ *
+ * Under load an event costs more than the packet it is about, most of it in the reader. So each kind is told as
+ * often as it says something new: drops once a second, answers when there is something to know that was not told,
+ * first packets up to a ration. What is left out is counted. */
 #pragma once
 
 #include "work.h"
 
 #define TELL_AGAIN_NS 1000000000ULL /* a drop like the last one is told once a second, with a count */
 #define WAKE_UP_NS 5000000ULL	    /* at most one wake-up in this time: readers poll slowly besides */
+#define RATION 1000		    /* events of one kind of one endpoint on one CPU in a second */
+/* An answer like one told of is told again when its deadline has moved by this part of its TTL, at most so many
+ * seconds. User space adds as much to what it hears (agent/learned.py), so that it never knows too little. */
+#define RETELL_PART 4
+#define RETELL_AT_MOST 300
+
+#define RATIONED_ENDPOINTS 256
+enum ration_kind {
+	RATION_FLOW,
+	RATION_NAME,
+	RATION_KINDS,
+};
+
+struct ration {
+	__u64 since_ns;
+	__u64 told;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RATIONED_ENDPOINTS * RATION_KINDS);
+	__type(key, __u32);
+	__type(value, struct ration);
+} rations SEC(".maps");
+
+/* Answers told of: half of a hash of all that was told, and the deadline. The other half is the index. */
+#define TOLD_ANSWERS 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TOLD_ANSWERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} told_answers SEC(".maps");
+
+/* Of `counters`, where it is no drop reason. */
+#define COUNT_LOST 0	 /* the ring buffer was full */
+#define COUNT_LEFT_OUT 1 /* no ration was left */
 
 static __u64 last_wake_up;
 
@@ -56,6 +97,26 @@ static __always_inline bool worth_telling(struct work *w, __u32 reason, __u32 di
 	return true;
 }
 
+/* May this endpoint tell one more event of this kind now? */
+static __always_inline bool within_ration(struct work *w, enum ration_kind kind)
+{
+	__u32 index = (w->slot & (RATIONED_ENDPOINTS - 1)) * RATION_KINDS + kind;
+	struct ration *ration = bpf_map_lookup_elem(&rations, &index);
+
+	if (!ration)
+		return true;
+	if (w->now_ns - ration->since_ns >= 1000000000ULL) {
+		ration->since_ns = w->now_ns;
+		ration->told = 0;
+	}
+	if (ration->told >= RATION) {
+		count(COUNT_LEFT_OUT);
+		return false;
+	}
+	ration->told += 1;
+	return true;
+}
+
 __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 {
 	struct work *w = get_work();
@@ -68,10 +129,12 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 		count(reason & 0xff);
 		if (!worth_telling(w, reason, direction, &left_out))
 			return 0;
+	} else if (!within_ration(w, RATION_FLOW)) {
+		return 0;
 	}
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		count(0);
+		count(COUNT_LOST);
 		return 0;
 	}
 	event->time_ns = w->now_ns;
@@ -99,7 +162,8 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 	return 0;
 }
 
-/* The head of a name event from the question in hand; the name's characters are in `w->name`. */
+/* The head of a name event from the question in hand; the name's characters are in `w->name`. What differs from
+ * type to type is the caller's: ttl, flags, address_count and the addresses. */
 static __always_inline void begin_name_event(struct work *w, __u32 type)
 {
 	w->told.time_ns = w->now_ns;
@@ -107,24 +171,45 @@ static __always_inline void begin_name_event(struct work *w, __u32 type)
 	w->told.endpoint = w->endpoint;
 	w->told.scope = w->scope;
 	w->told.name_class = w->judgement.name_class;
-	w->told.ttl = 0;
-	w->told.flags = 0;
 	w->told.server = w->packet.remote;
 	w->told.server_port = w->packet.remote_port;
 	w->told.query_type = w->dns.query_type;
 	w->told.name_length = w->dns.name_length;
-	w->told.address_count = 0;
 	__builtin_memcpy(w->told.name, w->name, sizeof(w->told.name));
 }
 
-static __always_inline void end_name_event(struct work *w)
+/* Whether the ring buffer took it. */
+static __always_inline bool end_name_event(struct work *w)
 {
 	__u32 size = w->told.address_count;
 
 	HIDE(size);
 	if (size > MAX_LEARNED)
-		return;
+		return false;
 	size = sizeof(struct name_event) + size * sizeof(struct address);
-	if (bpf_ringbuf_output(&events, &w->told, size, wake_up(w->now_ns)))
-		count(0);
+	if (!bpf_ringbuf_output(&events, &w->told, size, wake_up(w->now_ns)))
+		return true;
+	count(COUNT_LOST);
+	return false;
+}
+
+/* Tells of an answer that taught `told.address_count` addresses until `deadline`, unless it said so lately.
+ * `hash` is of the name and the addresses; an edited policy has everything told anew. */
+static __always_inline void tell_learned(struct work *w, __u64 hash, __u32 ttl, __u32 deadline)
+{
+	__u32 slack = ttl / RETELL_PART < RETELL_AT_MOST ? ttl / RETELL_PART : RETELL_AT_MOST, index;
+	__u64 *told;
+
+	hash = mix(hash, (__u64)w->scope << 32 | w->generation);
+	hash = mix(hash, w->told.flags);
+	index = hash & (TOLD_ANSWERS - 1);
+	told = bpf_map_lookup_elem(&told_answers, &index);
+	if (!told || (*told >> 32 == hash >> 32 && (__u32)*told + slack >= deadline))
+		return;
+	if (!within_ration(w, RATION_NAME))
+		return;
+	begin_name_event(w, EVENT_LEARNED);
+	w->told.ttl = ttl;
+	if (end_name_event(w))
+		*told = hash >> 32 << 32 | deadline;
 }

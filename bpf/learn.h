@@ -61,6 +61,7 @@ __noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
 		return 0;
 	w->addresses[at] = address;
 	w->told.address_count = at + 1;
+	w->dns.set += mix(address.high, address.low);
 	return 0;
 }
 
@@ -82,14 +83,15 @@ __noinline int learn(void)
 	w->judgement.name_class = class;
 	ttl = w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl;
 	deadline = w->now + ttl;
-	begin_name_event(w, EVENT_LEARNED);
-	w->told.ttl = ttl;
+	w->told.flags = 0;
+	w->told.address_count = 0;
+	w->dns.set = w->dns.question;
 	for (__u32 i = 0; i < MAX_LEARNED; i++) {
 		if (i >= w->dns.found_count)
 			break;
 		learn_one(i, class, deadline);
 	}
 	if (w->told.address_count)
-		end_name_event(w);
+		tell_learned(w, w->dns.set, ttl, deadline);
 	return 0;
 }

@@ -170,7 +170,7 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } drops SEC(".maps");
 
-/* Packets dropped, by reason; index 0 counts events that found the ring buffer full. */
+/* Packets dropped, by reason; the lowest count events that were not told (events.h). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 256);

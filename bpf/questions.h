@@ -11,12 +11,6 @@
 
 #define PENDING_LIFE 15 /* seconds; resolvers give up earlier */
 
-static __always_inline __u64 mix(__u64 hash, __u64 value)
-{
-	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ hash >> 29;
-}
-
 /* The lowest bit is left free. */
 static __always_inline __u64 question_hash(struct work *w)
 {

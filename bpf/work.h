@@ -86,6 +86,7 @@ struct found {
 struct dns {
 	__u64 hash; /* of the name read last */
 	__u64 question;
+	__u64 set; /* of the name and all addresses learned, in any order */
 	__u32 length; /* octets of the message */
 	__u32 name_length; /* characters of the question's name with its last dot */
 	__u32 after_question;
@@ -146,6 +147,12 @@ static __always_inline struct work *get_work(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&work, &zero);
+}
+
+static __always_inline __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 29;
 }
 
 static __always_inline bool same(const struct address *a, const struct address *b)

@@ -13,10 +13,12 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 from namewall.datapath.base import Datapath
-from namewall.model.flow import Dropped, Learned
+from namewall.model.flow import Dropped, Event, Learned
 from namewall.model.instance import Instance
+from namewall.state.name_memory import NameMemory
 from namewall.state.names import NameCache
 
 log = logging.getLogger("namewall.agent")
@@ -30,8 +32,14 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def longest(ttl: int) -> int:
+    """Seconds an answer may be good for that was told with this TTL: while a repeated one's deadline moves by no
+    more than this (RETELL_PART and RETELL_AT_MOST of bpf/events.h), it is not told again."""
+    return ttl + min(ttl // 4, 300)
+
+
 class Learner:
-    """`names` is what the node knows; `drops` counts by reason."""
+    """`names` is what the node knows; `memory` what it called addresses, for people; `drops` counts by reason."""
 
     def __init__(self, instance: Instance, datapath: Datapath, min_ttl: int) -> None:
         self._file = f"{instance.run_dir}/names.json"
@@ -39,6 +47,10 @@ class Learner:
         self._min_ttl = min_ttl
         self._changed = False
         self.names = NameCache()
+        self.memory = NameMemory()
+        self.freed = 0
+        """Grants that ended and that nothing used any more."""
+        self._hearers: list[Callable[[Sequence[Event]], None]] = []
         self.drops: Counter[str] = Counter()
 
     def load(self) -> None:
@@ -51,16 +63,26 @@ class Learner:
         except (ValueError, TypeError) as error:
             log.warning("%s is damaged (%s); names learned before count as unknown", self._file, error)
         self.names.expire(boottime())
+        for known in self.names.known():
+            self.memory.learn(known.scope, known.name, (known.address,), known.deadline)
+
+    def hear(self, hearer: Callable[[Sequence[Event]], None]) -> None:
+        """`hearer` is told of all events, after the names in them are known."""
+        self._hearers.append(hearer)
 
     def drain(self) -> None:
         """Take all events that wait."""
-        for event in self._datapath.read_events():
+        events = self._datapath.read_events()
+        for event in events:
             if isinstance(event, Learned):
-                deadline = event.time + max(event.ttl, self._min_ttl)
+                deadline = event.time + longest(max(event.ttl, self._min_ttl))
                 self.names.learn(event.scope, event.name, event.addresses, deadline)
+                self.memory.learn(event.scope, event.name, event.addresses, deadline)
                 self._changed = True
             elif isinstance(event, Dropped):
                 self.drops[event.reason.name] += 1
+        for hearer in self._hearers:
+            hearer(events)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -70,7 +92,7 @@ class Learner:
                 await asyncio.sleep(SAVE_EVERY)
                 self.drain()
                 self.names.expire(boottime())
-                self._datapath.sweep(boottime())
+                self.freed += self._datapath.sweep(boottime())
                 if self._changed:
                     self._changed = False
                     self._save()
