@@ -1,17 +1,17 @@
 """From what a node knows to what its kernel tables should hold: one step function.
 
-The resolver keeps what is dear between steps; everything else is put together anew, since it is small. Equal
-MapStates share one policy number, and a number stays with its MapState's label set while an endpoint has it.
+The resolver keeps what is dear between steps; everything else is put together anew, since it is small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from namewall.model.identity import Reserved
-from namewall.model.net import Address, Network
+from namewall.model.net import Address, Network, Protocol
+from namewall.policy.map_state import MapState
 from namewall.policy.ports import NO_NAMES, NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.state.identities import Labels
@@ -24,6 +24,8 @@ from namewall.state.tables import (
     VipKey,
 )
 
+PolicyOf = tuple[Labels, frozenset[tuple[tuple[str, Protocol], frozenset[int]]]]
+"""What an endpoint's MapState depends on: its labels and its own named ports."""
 EVERYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 GATEWAYS = (ip_network("169.254.1.1/32"), ip_network("fe80::1/128"))
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -59,24 +61,32 @@ class NodeFacts:
 
 
 class PolicyNumbers:
-    """A number for each (label set, own named ports) that an endpoint has: the key of its MapState.
+    """A number for each MapState that endpoints have: the key of its rows.
 
-    Numbers only grow, so one is never given to another label set while the kernel may still hold its rows.
+    Endpoints that share a MapState share the number, so the kernel holds each once. A MapState that stays keeps its
+    number; one that changes keeps it too, unless others of its endpoints' went another way, so that the datapath
+    finds what to compare with. Numbers only grow: none is given to another policy while its rows may still be there.
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[object, int] = {}
+        self._held: dict[PolicyOf, tuple[int, MapState]] = {}
         self._last = 0
 
-    def of(self, key: object) -> int:
-        if key not in self._numbers:
-            self._last += 1
-            self._numbers[key] = self._last
-        return self._numbers[key]
-
-    def keep(self, used: Iterable[object]) -> None:
-        wanted = set(used)
-        self._numbers = {key: number for key, number in self._numbers.items() if key in wanted}
+    def give(self, wanted: Mapping[PolicyOf, MapState]) -> dict[PolicyOf, int]:
+        """The numbers of these and no others. MapStates are told apart by being another object."""
+        held = {id(state): number for number, state in self._held.values()}
+        given = {id(state): held[id(state)] for state in wanted.values() if id(state) in held}
+        taken = set(given.values())
+        for key, state in wanted.items():
+            if id(state) not in given:
+                number = self._held[key][0] if key in self._held else 0
+                if not number or number in taken:
+                    self._last += 1
+                    number = self._last
+                given[id(state)] = number
+                taken.add(number)
+        self._held = {key: (given[id(state)], state) for key, state in wanted.items()}
+        return {key: number for key, (number, _) in self._held.items()}
 
 
 def ipcache(facts: NodeFacts) -> dict[Network, IpcacheRow]:
@@ -97,15 +107,14 @@ def ipcache(facts: NodeFacts) -> dict[Network, IpcacheRow]:
 
 def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> NodeTables:
     """The tables. The resolver must know the identities of `facts.endpoints`."""
-    rows: dict[int, EndpointRow] = {}
-    policies = {}
-    keys = []
-    for endpoint in facts.endpoints:
-        key = (endpoint.labels, frozenset((*name, ports) for name, ports in endpoint.own_ports.items()))
-        keys.append(key)
-        number = numbers.of(key)
-        policies[number] = resolver.resolve(endpoint.labels, endpoint.own_ports)
-        rows[endpoint.id] = EndpointRow(
+    keys = [(endpoint.labels, frozenset(endpoint.own_ports.items())) for endpoint in facts.endpoints]
+    states = {
+        key: resolver.resolve(endpoint.labels, endpoint.own_ports)
+        for key, endpoint in zip(keys, facts.endpoints, strict=True)
+    }
+    number_of = numbers.give(states)
+    rows = {
+        endpoint.id: EndpointRow(
             id=endpoint.id,
             scope=endpoint.scope,
             ifname=endpoint.ifname,
@@ -114,13 +123,14 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
             gateway_mac=endpoint.gateway_mac,
             addresses=endpoint.addresses,
             identity=endpoint.identity,
-            policy=number,
+            policy=number_of[key],
         )
-    numbers.keep(keys)
+        for key, endpoint in zip(keys, facts.endpoints, strict=True)
+    }
     resolver.keep_subjects(endpoint.labels for endpoint in facts.endpoints)
     return NodeTables(
         endpoints=rows,
-        policies=policies,
+        policies={number_of[key]: state for key, state in states.items()},
         ipcache=ipcache(facts),
         services=facts.services,
         trusted_resolvers=facts.trusted_resolvers,

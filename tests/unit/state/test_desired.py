@@ -92,3 +92,44 @@ def test_the_same_facts_give_the_same_tables_and_a_number_is_not_used_again() ->
     desired(facts(one), known, numbers)
     renamed = replace(two, labels=labels("other"))
     assert desired(facts(one, renamed), known, numbers).endpoints[2].policy != before
+
+
+def test_endpoints_with_the_same_rules_share_a_policy_until_their_rules_differ() -> None:
+    numbers = PolicyNumbers()
+    one, two, other = endpoint(1, "frontend", 300), endpoint(2, "cache", 301), endpoint(3, "backend", 302)
+    known = resolver(one, two, other)
+    before = desired(facts(one, two, other), known, numbers)
+    assert before.endpoints[1].policy == before.endpoints[2].policy != before.endpoints[3].policy
+    policy, _ = parse(
+        POLICY
+        | {
+            "metadata": {"name": "more", "namespace": "default", "uid": "2"},
+            "spec": {"endpointSelector": {"matchLabels": {"app": "frontend"}}, "ingress": [{}]},
+        }
+    )
+    assert policy is not None
+    known.set_policy(policy)
+    after = desired(facts(one, two, other), known, numbers)
+    # Who keeps the old rows keeps the old number; who leaves gets one that nobody had.
+    assert after.endpoints[2].policy == before.endpoints[2].policy
+    assert after.endpoints[3].policy == before.endpoints[3].policy
+    assert after.endpoints[1].policy not in before.policies
+    assert after.policies[after.endpoints[1].policy].enforces(Direction.INGRESS)
+
+
+def test_a_policy_that_changes_for_all_its_endpoints_keeps_its_number() -> None:
+    numbers = PolicyNumbers()
+    one, two = (
+        endpoint(1, "backend", 300),
+        replace(endpoint(2, "backend", 301), labels=labels("backend") | {"x:y"}),
+    )
+    known = resolver(one, two)
+    before = desired(facts(one, two), known, numbers)
+    changed, _ = parse({**POLICY, "spec": {**POLICY["spec"], "ingress": [{}]}})  # type: ignore[dict-item]
+    assert changed is not None
+    known.set_policy(changed)
+    after = desired(facts(one, two), known, numbers)
+    assert {row.policy for row in after.endpoints.values()} == {
+        row.policy for row in before.endpoints.values()
+    }
+    assert after.policies != before.policies
