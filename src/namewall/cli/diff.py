@@ -134,7 +134,7 @@ def _say(groups: list[Group], universe: Universe) -> None:
             what = ", ".join(ports) if not name else f"question {name} over {', '.join(ports)}"
             click.echo(clean(f"  {what}: {old} → {new}"))
         if group.rules:
-            click.echo(clean(f"  by {rule_names(group.rules)}"))
+            click.echo(clean(f"  {'by' if group.by_new else 'was by'} {rule_names(group.rules)}"))
     pairs = sum(len(group.sources) * len(group.targets) for group in groups)
     words = f"{pairs} pairs of ends in {len(groups)} groups change" if groups else "no flow changes"
     known = (

@@ -206,12 +206,12 @@ class Comparison:
         """(old, new); the same one where the same rules select."""
         return self._old.group(known, direction), self._new.group(known, direction)
 
-    def because(self, change: Change) -> tuple[RuleOrigin, ...]:
-        """The rules that decide the first changed port now, or did so before."""
+    def because(self, change: Change) -> tuple[bool, tuple[RuleOrigin, ...]]:
+        """The rules that decide the first changed port: (True, those of now), or (False, those of before)."""
         port = change.ports[0]
         source, target = self._ends[change.source], self._ends[change.target]
-        found: dict[RuleOrigin, None] = {}
         for side in (self._new, self._old):
+            found: dict[RuleOrigin, None] = {}
             decisions = []
             if isinstance(source, Known):
                 group = side.group(source, Direction.EGRESS)
@@ -225,8 +225,8 @@ class Comparison:
             for decision in denied or decisions:
                 found.update(dict.fromkeys(decision.rules))
             if found:
-                break
-        return tuple(found)
+                return side is self._new, tuple(found)
+        return True, ()
 
     def _compare(self, *functions: Function | None) -> tuple[PortChange, ...]:
         found = self._compared.get(functions)

@@ -18,12 +18,13 @@ from namewall.policy.map_state import RuleOrigin
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`ports` as in Change; `rules` decided the first flow of the group, by the new policies if any did."""
+    """`ports` as in Change; `rules` decide the first flow of the group: new ones, or, if none does, old ones."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     ports: tuple[PortChange, ...]
-    rules: tuple[RuleOrigin, ...]
+    rules: tuple[RuleOrigin, ...] = ()
+    by_new: bool = True
 
 
 def grouped(changes: Iterable[Change], comparison: Comparison | None = None) -> list[Group]:
@@ -38,8 +39,8 @@ def grouped(changes: Iterable[Change], comparison: Comparison | None = None) -> 
             together.setdefault(tuple(targets), []).append(source)
         for to, sources in together.items():
             first = Change(sources[0], to[0], ports)
-            rules = comparison.because(first) if comparison is not None else ()
-            found.append(Group(tuple(sources), to, ports, rules))
+            by_new, rules = comparison.because(first) if comparison is not None else (True, ())
+            found.append(Group(tuple(sources), to, ports, rules, by_new))
     return sorted(found, key=lambda group: (group.sources, group.targets))
 
 
@@ -58,6 +59,7 @@ def document(groups: Iterable[Group]) -> dict[str, Any]:
                 {"policy": o.name, "kind": o.kind, "namespace": o.namespace or None, "rule": o.rule}
                 for o in group.rules
             ],
+            "rulesOf": ("new" if group.by_new else "old") if group.rules else None,
         }
         for group in known
     ]

@@ -68,6 +68,7 @@ def patterns(project: Project) -> Iterator[Finding]:
             labels[max(n for n, label in enumerate(labels) if "*" in label) + 1 :] if "*" in plain else labels
         )
         suffix = ".".join(fixed)
+        public = project.is_public_suffix(suffix)
         if pattern.is_match_all or not fixed:
             yield Finding(
                 "public-suffix",
@@ -77,16 +78,7 @@ def patterns(project: Project) -> Iterator[Finding]:
                 f"`{text}` does not fix the domain: whoever registers a name is let through",
                 "end the pattern in a domain of one owner, as `*.example.com`",
             )
-        elif "*" in plain and project.is_public_suffix(suffix):
-            yield Finding(
-                "public-suffix",
-                "warning",
-                index,
-                path,
-                f"anybody may register a name below `{suffix}`, which is a public suffix",
-                f"name the domain meant, as `*.example.{suffix}`",
-            )
-        elif labels[0].startswith("*") and labels[0].strip("*") and len(fixed) <= 1:
+        elif labels[0].startswith("*") and labels[0].strip("*") and (len(fixed) <= 1 or public):
             yield Finding(
                 "unanchored-pattern",
                 "warning",
@@ -95,6 +87,15 @@ def patterns(project: Project) -> Iterator[Finding]:
                 f"`{text}` also matches `evil{labels[0].strip('*')}.{suffix}`, which anybody may register",
                 f"write two items: matchName `{labels[0].strip('*')}.{suffix}` and "
                 f"matchPattern `*.{labels[0].strip('*')}.{suffix}`",
+            )
+        elif "*" in plain and public:
+            yield Finding(
+                "public-suffix",
+                "warning",
+                index,
+                path,
+                f"anybody may register a name below `{suffix}`, which is a public suffix",
+                f"name the domain meant, as `*.example.{suffix}`",
             )
         if any("**" in label for label in text.split(".")[1:]) or (
             "**" in text.split(".")[0] and text.split(".")[0].strip("*")

@@ -1,0 +1,147 @@
+"""docs/lint.md by its word: the first example of each rule is found, the second is not; no false alarms."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from namewall.cli.lint import public_suffixes
+from namewall.policy.explain.anatomy import Catalog, at
+from namewall.policy.explain.flow import catalog_of
+from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.lint.run import IDS, lint
+from namewall.policy.parse import parse
+from namewall.policy.scenario_parse import parse_scenario
+
+ROOT = Path(__file__).parents[3]
+SECTIONS = re.split(r"^## ", (ROOT / "docs" / "lint.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+EXAMPLES = {
+    section.splitlines()[0]: re.findall(r"^```yaml\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    for section in SECTIONS
+}
+SUFFIXES = public_suffixes()
+
+
+def findings(*raws: dict[str, Any], world: dict[str, Any] | None = None) -> list[Finding]:
+    scenario = None
+    catalog = Catalog(raws)
+    if world is not None:
+        scenario, problems = parse_scenario(world)
+        assert scenario is not None, problems
+        catalog = catalog_of(scenario, world["policies"], world)
+    for raw in catalog.raws:
+        assert parse(raw)[1] == [], "examples are valid"
+    found = lint(Project(catalog, scenario, SUFFIXES))
+    for finding in found:
+        at(catalog.raws[finding.index], re.sub(r"\.matchLabels\[.*", "", finding.path))
+    return found
+
+
+def cnp(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "example", "namespace": "default"},
+        "spec": {"endpointSelector": {"matchLabels": {"app": "web"}}, **spec},
+    }
+
+
+def rules_of(text: str) -> set[str]:
+    documents = list(yaml.safe_load_all(text))
+    first = documents[0]
+    if "policies" in first:
+        return {finding.rule for finding in findings(world=first)}
+    raws = [document if "kind" in document else cnp(**document) for document in documents]
+    return {finding.rule for finding in findings(*raws)}
+
+
+def test_every_rule_has_a_section_in_order() -> None:
+    assert tuple(EXAMPLES) == IDS
+
+
+@pytest.mark.parametrize("rule", IDS)
+def test_the_examples_of_docs_lint(rule: str) -> None:
+    bad, good = EXAMPLES[rule]
+    assert rule in rules_of(bad)
+    assert rule not in rules_of(good)
+
+
+def test_the_page_s_policies_are_clean() -> None:
+    raws = [
+        document
+        for path in sorted((ROOT / "lab" / "manifests").glob("backend-*.yaml"))
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    ]
+    assert len(raws) == 3
+    assert findings(*raws) == []
+
+
+def test_a_rule_beside_names_judged_on_another_port_is_no_shadow() -> None:
+    """A plain narrow port can hold up where a wider rule is judged: no false alarm."""
+    kube_dns = {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}
+    judged = [{"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchPattern": "*.test"}]}}]
+    plain = [{"ports": [{"port": "53", "protocol": "UDP"}]}]
+    found = findings(
+        cnp(
+            egress=[
+                {"toEndpoints": [kube_dns], "toPorts": judged},
+                {"toPorts": plain},
+                {"toEndpoints": [kube_dns], "toPorts": plain},
+            ]
+        )
+    )
+    assert "shadowed" not in {finding.rule for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "shadow"),
+    [
+        ({"toCIDR": ["203.0.113.9/32"]}, {"toCIDR": ["203.0.113.0/24"]}, True),
+        (
+            {"toCIDR": ["203.0.113.9/32"]},
+            {"toCIDRSet": [{"cidr": "203.0.113.0/24", "except": ["203.0.113.8/29"]}]},
+            False,
+        ),
+        (
+            {"toFQDNs": [{"matchName": "a.example.com"}]},
+            {"toFQDNs": [{"matchPattern": "*.example.com"}]},
+            True,
+        ),
+        (
+            {"toFQDNs": [{"matchPattern": "*.example.com"}]},
+            {"toFQDNs": [{"matchPattern": "**.example.com"}]},
+            True,
+        ),
+        (
+            {"toFQDNs": [{"matchPattern": "**.example.com"}]},
+            {"toFQDNs": [{"matchPattern": "*.example.com"}]},
+            False,
+        ),
+        (
+            {"toEndpoints": [{"matchLabels": {"app": "a", "tier": "x"}}]},
+            {"toEndpoints": [{"matchLabels": {"app": "a"}}]},
+            True,
+        ),
+        ({"toEndpoints": [{}]}, {"toEndpoints": [{"matchLabels": {"app": "a"}}]}, False),
+        ({"toEndpoints": [{"matchLabels": {"app": "a"}}]}, {"toEntities": ["all"]}, True),
+    ],
+)
+def test_what_lies_within_what(inner: dict[str, Any], outer: dict[str, Any], shadow: bool) -> None:
+    ports = [{"ports": [{"port": "80", "protocol": "TCP"}]}]
+    wide = [{"ports": [{"port": "1", "endPort": 1024, "protocol": "TCP"}]}]
+    found = findings(cnp(egress=[{**inner, "toPorts": ports}, {**outer, "toPorts": wide}]))
+    hits = [finding.path for finding in found if finding.rule == "shadowed"]
+    assert hits == (["spec.egress[0]"] if shadow else [])
+    swapped = findings(cnp(egress=[{**inner, "toPorts": wide}, {**outer, "toPorts": ports}]))
+    hits = [finding.path for finding in swapped if finding.rule == "shadowed"]
+    assert "spec.egress[0]" not in hits, "a wider port range is not within a narrower one"
+
+
+def test_equal_rules_are_found_once() -> None:
+    item = {"toCIDR": ["203.0.113.0/24"]}
+    found = [f.path for f in findings(cnp(egress=[item, dict(item)])) if f.rule == "shadowed"]
+    assert found == ["spec.egress[1]"]
