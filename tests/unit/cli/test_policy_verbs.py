@@ -1,11 +1,9 @@
-"""`explain`, `lint` and `diff` as they are called: output, lines, exit codes; and the runs of docs/explain.md."""
+"""`explain`, `lint` and `diff` as they are called: output, lines, exit codes. (tests/docs runs docs/explain.md.)"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -127,14 +125,6 @@ def test_without_a_server_it_cannot(tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stdout) == (3, "")
     assert "start one with `namewall up`" in result.stderr
-
-
-def test_the_runs_of_docs_explain() -> None:
-    text = Path("docs/explain.md").read_text(encoding="utf-8")
-    runs = re.findall(r"^\$ namewall (.*)\n((?:(?!```).*\n)*)```", text, flags=re.MULTILINE)
-    assert len(runs) == 2
-    for command, shown in runs:
-        assert run(*shlex.split(command)).stdout == shown
 
 
 # --- lint ----------------------------------------------------------------------------------------------------------
