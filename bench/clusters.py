@@ -15,7 +15,7 @@ from namewall.model.labels import Labels, identity_labels
 
 Raw = dict[str, Any]
 
-SPACES, APPS, ROLES = 20, 50, 10
+SPACES, APPS, ROLES = 20, 50, 6
 FIRST_IDENTITY = 256
 
 

@@ -11,6 +11,7 @@ repeated within. Prints a table for each size and one for names; the last line i
     add identity   one pod identity in the first endpoint's namespace, likewise. Cilium: ConsumeMapChanges of 100
     learn a name   one DNS answer: what the node remembers, and which classes the name is in. No MapState changes,
                    since grants are by class. Cilium: one FQDN identity, then ConsumeMapChanges of 100
+    tables         state.desired for the 100 endpoints, as at every change on a node
     heap, RSS      traced allocations in a process of their own; resident memory at the end
     names          bench/names.py: all patterns of a node as one automaton
 """
@@ -33,9 +34,11 @@ from typing import Any
 
 from bench import clusters, names
 from namewall.fqdn.automaton import build, selectors_of
+from namewall.model.labels import Labels
 from namewall.policy.parse import parse
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy
+from namewall.state.desired import EndpointFacts, NodeFacts, PolicyNumbers, desired
 from namewall.state.names import NameCache
 
 SIZES = ((1000, 1000), (5000, 10000))
@@ -130,7 +133,7 @@ def measure(policy_count: int, identity_count: int) -> Figures:
     figures["resolve 1"], first = timed(lambda: resolver.resolve(local[0]))
     figures["entries"] = len(first.entries)
 
-    def resolve(subjects: list[frozenset[str]]) -> int:
+    def resolve(subjects: list[Labels]) -> int:
         return sum(len(resolver.resolve(subject).entries) for subject in subjects)
 
     figures["resolve 99 more"], _ = timed(lambda: resolve(local[1:]))
@@ -139,6 +142,7 @@ def measure(policy_count: int, identity_count: int) -> Figures:
     figures |= _add_policies(resolver, local)
     figures |= _add_identities(resolver, local, max(known) + 1)
     figures |= _learn(resolver)
+    figures["the node's tables anew"] = _tables(resolver, known, local)
     figures["RSS"] = _resident()
     fresh = Resolver()
     load(fresh, policies)
@@ -149,7 +153,7 @@ def measure(policy_count: int, identity_count: int) -> Figures:
     return figures
 
 
-def _again(resolver: Resolver, policies: list[Policy], local: list[frozenset[str]]) -> Figures:
+def _again(resolver: Resolver, policies: list[Policy], local: list[Labels]) -> Figures:
     """Everything made for endpoints forgotten, what selectors select too: the most a revision bump can cost."""
     took = []
     for _ in range(3):
@@ -158,7 +162,7 @@ def _again(resolver: Resolver, policies: list[Policy], local: list[frozenset[str
     return {"again, all 100": statistics.median(took)}
 
 
-def _add_policies(resolver: Resolver, local: list[frozenset[str]]) -> Figures:
+def _add_policies(resolver: Resolver, local: list[Labels]) -> Figures:
     alone, whole = [], []
     for index in range(REPEATS):
         policy, _ = parse(clusters.extra_policy(index))
@@ -176,7 +180,7 @@ def _add_policies(resolver: Resolver, local: list[frozenset[str]]) -> Figures:
     }
 
 
-def _add_identities(resolver: Resolver, local: list[frozenset[str]], number: int) -> Figures:
+def _add_identities(resolver: Resolver, local: list[Labels], number: int) -> Figures:
     alone, whole = [], []
     for index in range(REPEATS):
         labels = clusters.new_identity(f"new{index}")
@@ -208,6 +212,29 @@ def _learn(resolver: Resolver) -> Figures:
         assert found
         took.append(spent)
     return {"learn a name": statistics.median(took)}
+
+
+def _tables(resolver: Resolver, known: dict[int, Labels], local: list[Labels]) -> float:
+    """What the agent computes at each change, here at one that changes nothing."""
+    number_of = {labels: number for number, labels in known.items()}
+    endpoints = tuple(
+        EndpointFacts(
+            id=index,
+            scope=index,
+            ifname=f"nw{index}",
+            ifindex=index,
+            mac=bytes(6),
+            gateway_mac=bytes(6),
+            addresses=(ip_address(0x0A000000 + index),),
+            labels=labels,
+            identity=number_of[labels],
+        )
+        for index, labels in enumerate(local, 1)
+    )
+    facts = NodeFacts(endpoints, (), (), {}, frozenset(), frozenset(), 60)
+    numbers = PolicyNumbers()
+    desired(facts, resolver, numbers)
+    return statistics.median(timed(lambda: desired(facts, resolver, numbers))[0] for _ in range(REPEATS))
 
 
 def _resident() -> float:

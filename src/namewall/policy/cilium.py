@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from namewall.model.labels import (
@@ -64,12 +65,10 @@ def read_selector(raw: Raw, source: str | None = None) -> LabelSelector:
 
 def subject_selector(raw: Raw, namespace: str) -> LabelSelector:
     """A namespaced policy protects endpoints of its own namespace only, whatever its selector says."""
-    selector = read_selector(raw)
     if not namespace:
-        return selector
+        return read_selector(raw)
     labels = raw.get("matchLabels") or {}
-    stated = {key for key in labels if key in (NAMESPACE, f"{K8S}:{NAMESPACE}")}
-    kept = {key: value for key, value in labels.items() if key not in stated}
+    kept = {key: value for key, value in labels.items() if key not in (NAMESPACE, f"{K8S}:{NAMESPACE}")}
     return read_selector({**raw, "matchLabels": kept}).with_label(K8S, NAMESPACE, namespace)
 
 
@@ -78,7 +77,11 @@ def peer_selector(raw: Raw, context: Context, wild: bool) -> LabelSelector:
 
     `wild`: a clusterwide rule for reserved:init endpoints, where no namespace is added.
     """
-    selector = read_selector(raw)
+    return _placed(read_selector(raw), context.namespace, wild)
+
+
+@lru_cache(maxsize=65536)
+def _placed(selector: LabelSelector, namespace: str, wild: bool) -> LabelSelector:
     requirements = selector.requirements
     if any(requirement.source == RESERVED for requirement in requirements):
         return selector
@@ -86,8 +89,8 @@ def peer_selector(raw: Raw, context: Context, wild: bool) -> LabelSelector:
         r.key.startswith(NAMESPACE_LABELS + ".") and r.source in (K8S, ANY) for r in requirements
     )
     if not names_namespace:
-        if context.namespace:
-            selector = selector.with_label(K8S, NAMESPACE, context.namespace)
+        if namespace:
+            selector = selector.with_label(K8S, NAMESPACE, namespace)
         elif not wild:
             exists = Requirement(K8S, NAMESPACE, "Exists")
             selector = LabelSelector((*selector.requirements, exists))
@@ -159,18 +162,22 @@ def _dns(rules: Raw) -> DnsRules | None:
     return "any" if "*" in forms else frozenset(forms)
 
 
-def _port(raw: Raw, dns: DnsRules | None) -> Iterator[PortMatch]:
+def _port(raw: Raw, dns: DnsRules | None) -> tuple[PortMatch, ...]:
     if beyond.is_foreign_protocol(raw):
-        return
+        return ()
     written = (raw.get("protocol") or "ANY").upper()
-    port, end = parse_port(raw["port"]), raw.get("endPort") or 0
-    for protocol in TRANSPORTS if written == "ANY" else (Protocol[written],):
-        if isinstance(port, str):
-            yield PortMatch(protocol, 0, end, port, dns)
-        elif port == 0 and end == 0:
-            yield PortMatch(protocol, dns=dns)
-        else:
-            yield PortMatch(protocol, port, max(port, end), dns=dns)
+    return _port_matches(parse_port(raw["port"]), raw.get("endPort") or 0, written, dns)
+
+
+@lru_cache(maxsize=16384)
+def _port_matches(port: int | str, end: int, written: str, dns: DnsRules | None) -> tuple[PortMatch, ...]:
+    """Remembered: most policies of a cluster name the same few ports."""
+    protocols = TRANSPORTS if written == "ANY" else (Protocol[written],)
+    if isinstance(port, str):
+        return tuple(PortMatch(protocol, 0, end, port, dns) for protocol in protocols)
+    if port == 0 and end == 0:
+        return tuple(PortMatch(protocol, dns=dns) for protocol in protocols)
+    return tuple(PortMatch(protocol, port, max(port, end), dns=dns) for protocol in protocols)
 
 
 def read_ports(item: Raw) -> tuple[PortMatch, ...]:

@@ -312,7 +312,11 @@ def _port(port: Raw, path: str, dns: bool) -> Iterator[Problem]:
 
 def has_l7(rules: Raw | None) -> bool:
     """Whether the rules restrict anything: an empty list does not."""
-    return rules is not None and any(rules.get(member) for member in ("http", "kafka", "dns", "l7"))
+    return (
+        rules is not None
+        and len(rules) > 0
+        and any(rules.get(member) for member in ("http", "kafka", "dns", "l7"))
+    )
 
 
 def _port_rule(item: Raw, path: str, ingress: bool) -> Iterator[Problem]:
