@@ -17,26 +17,39 @@ What holds here beyond `decide`:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any
 
-from namewall.model.errors import Problem
-from namewall.model.identity import Reserved
 from namewall.model.labels import Labels
 from namewall.model.names import fqdn
 from namewall.model.net import Address, Direction, Protocol
 from namewall.policy.decide import Decision, PeerFacts, decide
-from namewall.policy.expand import ServiceFacts
 from namewall.policy.lookup import ALLOWED, DNS_REFUSED, NO_POLICY, Verdict
-from namewall.policy.map_state import RuleOrigin
 from namewall.policy.ports import NO_NAMES, NamedPorts
 from namewall.policy.rules import Policy
+from namewall.policy.scenario_values import (
+    MIN_TTL,
+    RESERVED_NAMES,
+    Answer,
+    DecidedRule,
+    DnsVerdict,
+    Endpoint,
+    Lookup,
+    Name,
+    Node,
+    Party,
+    PolicyResult,
+    Query,
+    Service,
+    ServicePort,
+    Side,
+    protocol_name,
+)
+from namewall.policy.terms import selecting
 
-MIN_TTL = 60
-"""Seconds a learned address stays granted at least."""
 DNS_PORT = 53
 MAX_BACKENDS = 16
 """Different (peer, target port) pairs of one Service that the kernel judges (bpf/types.h)."""
@@ -44,227 +57,6 @@ NO_BACKEND = "SERVICE_BACKEND_NOT_FOUND"
 TOO_MANY_BACKENDS = "TOO_MANY_BACKENDS"
 SOMEWHERE = ip_address("192.0.0.8")
 """Stands for an address nobody wrote down (the IPv4 dummy address, RFC 7600): in no prefix but the widest."""
-
-RESERVED_NAMES = {
-    "host": Reserved.HOST,
-    "remote-node": Reserved.REMOTE_NODE,
-    "kube-apiserver": Reserved.KUBE_APISERVER,
-    "health": Reserved.HEALTH,
-    "ingress": Reserved.INGRESS,
-}
-
-DnsVerdict = Literal["allow", "deny", "none", "redirect"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Endpoint:
-    """A pod. `labels` are its identity's, `own_labels` those written on it."""
-
-    name: str
-    namespace: str
-    labels: Labels
-    own_labels: Mapping[str, str] = field(default_factory=dict)
-    ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
-    addresses: tuple[Address, ...] = ()
-    node: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-    def address_like(self, other: Address | None) -> Address | None:
-        """Its address of the other's family, else its first."""
-        alike = (a for a in self.addresses if other is not None and a.version == other.version)
-        return next(alike, self.addresses[0] if self.addresses else None)
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePort:
-    """`target` is a number, or the name of a container port that each endpoint has for itself."""
-
-    port: int
-    protocol: Protocol
-    target: int | str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Service:
-    """`endpoints` are the ready ones."""
-
-    facts: ServiceFacts
-    ips: tuple[Address, ...]
-    ports: tuple[ServicePort, ...]
-    endpoints: tuple[Endpoint | Address, ...]
-
-    def __str__(self) -> str:
-        return f"svc/{self.facts.namespace}/{self.facts.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A DNS name as a target, canonical."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return self.name.removesuffix(".") or "."
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """One of the reserved identities."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return self.name
-
-
-Party = Endpoint | Service | Node | Name | Address
-"""Who can be named in a query."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lookup:
-    """One DNS answer; `server` None is the cluster DNS. Times in seconds."""
-
-    source: Endpoint
-    name: str
-    addresses: tuple[Address, ...]
-    ttl: float
-    at: float
-    server: Party | None = None
-
-    def live(self, now: float) -> bool:
-        """To the last second, as the kernel has it."""
-        return self.at <= now <= self.at + max(self.ttl, MIN_TTL)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Query:
-    """`port` is the type for ICMP. `at` None: when the scenario says, else after the last lookup. `expect` is as
-    written: None, a word of EXPECTATIONS or a mapping. `path` is where it stands in the document."""
-
-    source: Party
-    target: Party
-    port: int
-    protocol: Protocol
-    dns: str | None = None
-    at: float | None = None
-    lookups: tuple[Lookup, ...] = ()
-    expect: Any = None
-    name: str = ""
-    path: str = ""
-
-    def __str__(self) -> str:
-        """`default/web → kubernetes.io:443/TCP`, with the name asked for and the time."""
-        target = f"[{self.target}]" if ":" in str(self.target) else str(self.target)
-        asked = f" dns {self.dns}" if self.dns else ""
-        when = f" at {self.at:g}" if self.at is not None else ""
-        return f"{self.source} → {target}:{self.port}/{protocol_name(self.protocol)}{asked}{when}"
-
-
-def protocol_name(protocol: Protocol) -> str:
-    return "ICMPv6" if protocol is Protocol.ICMPV6 else protocol.name
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedRule:
-    """A rule that decided, and in which direction."""
-
-    direction: Direction
-    origin: RuleOrigin
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "policy": self.origin.name,
-            "kind": self.origin.kind,
-            "namespace": self.origin.namespace or None,
-            "direction": self.direction.name.lower(),
-            "rule": self.origin.rule,
-        }
-
-    def __str__(self) -> str:
-        where = f"{self.origin.namespace}/{self.origin.name}" if self.origin.namespace else self.origin.name
-        return f"{self.origin.kind} {where} {self.origin.rule}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Side:
-    """One question that was put to `decide`, and its decision: what explain begins with."""
-
-    direction: Direction
-    subject: Endpoint
-    peer: str
-    facts: PeerFacts
-    protocol: Protocol
-    port: int
-    question: str | None
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The verdict of one query. `egress`, `ingress` and `l7dns` as in conformance/README.md.
-
-    `reason` and `rules` are those of the side that denied (egress before DNS before ingress), or of all that allowed.
-    `notes` are sentences for people: what was looked up first, which lookups taught nothing. `sides` are the
-    decisions behind it, those of a question asked first included.
-    """
-
-    egress: Verdict | None = None
-    ingress: Verdict | None = None
-    l7dns: DnsVerdict | None = None
-    reason: str = NO_POLICY
-    rules: tuple[DecidedRule, ...] = ()
-    notes: tuple[str, ...] = ()
-    sides: tuple[Side, ...] = ()
-
-    @property
-    def verdict(self) -> Verdict:
-        return "deny" if "deny" in (self.egress, self.ingress, self.l7dns) else "allow"
-
-    @property
-    def refused(self) -> bool:
-        """A DNS question was refused."""
-        return self.l7dns == "deny"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row of `simulate --batch`: always these keys."""
-        return {
-            "egress": self.egress,
-            "ingress": self.ingress,
-            "l7dns": self.l7dns,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "rules": [rule.to_dict() for rule in self.rules],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyResult:
-    """What became of one object of `policies`. `error` joins all problems; `unenforceable` is for accepted ones:
-    what this datapath cannot enforce and therefore selects nothing."""
-
-    name: str | None
-    problems: tuple[Problem, ...] = ()
-    unenforceable: tuple[Problem, ...] = ()
-
-    @property
-    def accepted(self) -> bool:
-        return not self.problems
-
-    @property
-    def error(self) -> str | None:
-        return "; ".join(map(str, self.problems)) or None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "accepted": self.accepted,
-            "error": self.error,
-            "enforceable": not self.unenforceable if self.accepted else None,
-            "reason": "; ".join(map(str, self.unenforceable)) or None,
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -275,6 +67,47 @@ class _Hop:
     facts: PeerFacts
     port: int
     endpoint: Endpoint | None = None
+
+
+class _Known:
+    """Lookups, and which of them taught. A query's own come on top of the scenario's, `below`."""
+
+    def __init__(self, below: _Known | None = None) -> None:
+        self._below = below
+        self._taught: dict[tuple[Party | None, Address], list[Lookup]] = {}
+        self._of_name: dict[str, list[Lookup]] = {}
+        self._notes: dict[Party, list[str]] = {}
+
+    def add(self, lookup: Lookup, why_not: str) -> None:
+        """`why_not` is empty for one that taught."""
+        self._of_name.setdefault(lookup.name, []).append(lookup)
+        if why_not:
+            name = lookup.name.removesuffix(".")
+            note = f"the lookup of `{name}` by {lookup.source} at {lookup.at:g} taught nothing: {why_not}"
+            self._notes.setdefault(lookup.source, []).append(note)
+            return
+        for address in lookup.addresses:
+            self._taught.setdefault((lookup.source, address), []).append(lookup)
+
+    def names(self, asker: Party | None, address: Address, now: float) -> Iterator[str]:
+        """What the address is granted under to who asked for it."""
+        if self._below is not None:
+            yield from self._below.names(asker, address, now)
+        for lookup in self._taught.get((asker, address), ()):
+            if lookup.live(now):
+                yield lookup.name
+
+    def notes(self, asker: Party) -> tuple[str, ...]:
+        """Why lookups of his taught nothing."""
+        own = self._notes.get(asker, ())
+        return tuple(own) if self._below is None else (*self._below.notes(asker), *own)
+
+    def of_name(self, name: str) -> list[Lookup]:
+        found = self._of_name.get(name, [])
+        return found if self._below is None else [*self._below.of_name(name), *found]
+
+
+NOTHING = _Known()
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,21 +134,22 @@ class Scenario:
         """When a query is asked."""
         if query.at is not None:
             return query.at
-        last = max((lookup.at for lookup in (*self.lookups, *query.lookups)), default=0.0)
-        if query.lookups or self.at is None:
-            return max(last, self.at or 0.0)
-        return self.at
+        if self.at is not None and not query.lookups:
+            return self.at
+        own = (lookup.at for lookup in query.lookups)
+        return max((*own, self._last_lookup, self.at or 0.0))
 
     def answer(self, query: Query) -> Answer:
         """The verdict of one query, at its time, after its lookups."""
         now = self.now(query)
-        learned, notes = self._learn((*self.lookups, *query.lookups))
+        known = self._judge_lookups(query.lookups, self._known) if query.lookups else self._known
+        notes = known.notes(query.source)
         source, target = query.source, query.target
         sides: tuple[Side, ...] = ()
         if isinstance(target, Name):
-            addresses = self._addresses(target.name, source, (*self.lookups, *query.lookups), now)
+            addresses = self._addresses(target.name, source, known, now)
             if not addresses and isinstance(source, Endpoint):
-                asked = self._question(source, target.name, self.cluster_dns, learned, now)
+                asked = self._question(source, target.name, self.cluster_dns, known, now)
                 if asked.verdict == "deny":
                     return Answer(
                         asked.egress,
@@ -338,9 +172,9 @@ class Scenario:
                     names = frozenset()
                 hops = [_Hop(str(target), PeerFacts.outside(SOMEWHERE, names), query.port)]
             else:
-                hops = [self._outside(a, source, learned, now, query.port) for a in addresses or (SOMEWHERE,)]
+                hops = [self._outside(a, source, known, now, query.port) for a in addresses or (SOMEWHERE,)]
         else:
-            found = self._hops(target, source, learned, now, query.port, query.protocol)
+            found = self._hops(target, source, known, now, query.port, query.protocol)
             if isinstance(found, str):
                 if isinstance(source, Endpoint):
                     return Answer(egress="deny", reason=found, notes=notes)
@@ -367,8 +201,7 @@ class Scenario:
             return PeerFacts.outside(SOMEWHERE, {party.name})
         if isinstance(party, Service):
             return PeerFacts(closed=True)
-        learned, _ = self._learn(self.lookups)
-        return self._outside(party, asker, learned, now, 0).facts
+        return self._outside(party, asker, self._known, now, 0).facts
 
     def judge(
         self,
@@ -382,7 +215,7 @@ class Scenario:
     ) -> Decision:
         """`decide` with this scenario's ports and, unless others are given, its policies."""
         return decide(
-            self.expanded if policies is None else policies,
+            self._selecting(subject.labels, direction) if policies is None else policies,
             subject.labels,
             direction,
             peer,
@@ -392,6 +225,32 @@ class Scenario:
             own_ports=subject.ports if direction is Direction.INGRESS else NO_NAMES,
             cluster_ports=self.cluster_ports,
         )
+
+    @cached_property
+    def _last_lookup(self) -> float:
+        return max((lookup.at for lookup in self.lookups), default=0.0)
+
+    @cached_property
+    def _externals(self) -> dict[str, list[Address]]:
+        found: dict[str, list[Address]] = {}
+        for address, names in self.names.items():
+            for name in names:
+                found.setdefault(name, []).append(address)
+        return found
+
+    @cached_property
+    def _kept(self) -> dict[Any, Any]:
+        """What was found before: the scenario is a value, so it stays true."""
+        return {}
+
+    def _selecting(self, subject: Labels, direction: Direction) -> tuple[Policy, ...]:
+        """The policies with those of their rules that select the subject, which many queries have in common."""
+        key = subject, direction
+        if key not in self._kept:
+            found = (replace(p, rules=tuple(selecting(p.rules, subject, direction))) for p in self.expanded)
+            self._kept[key] = tuple(policy for policy in found if policy.rules)
+        policies: tuple[Policy, ...] = self._kept[key]
+        return policies
 
     @cached_property
     def cluster_dns(self) -> tuple[Party, ...]:
@@ -413,22 +272,22 @@ class Scenario:
 
     # Names.
 
-    def _learn(self, lookups: Sequence[Lookup]) -> tuple[tuple[Lookup, ...], tuple[str, ...]]:
-        """The lookups that taught, and a sentence for each that did not. Judged in the order of their times."""
-        learned: list[Lookup] = []
-        notes = []
+    @cached_property
+    def _known(self) -> _Known:
+        return self._judge_lookups(self.lookups, None)
+
+    def _judge_lookups(self, lookups: Iterable[Lookup], below: _Known | None) -> _Known:
+        """In the order of their times: an earlier one may open the way to the server of a later one."""
+        known = _Known(below)
         for lookup in sorted(lookups, key=lambda one: one.at):
             servers = self.cluster_dns if lookup.server is None else (lookup.server,)
-            asked = self._question(lookup.source, lookup.name, servers, learned, lookup.at)
+            asked = self._question(lookup.source, lookup.name, servers, known, lookup.at)
             trusted = all(server in self._trusted for server in servers)
-            what = f"the lookup of `{lookup.name.removesuffix('.')}` by {lookup.source} at {lookup.at:g}"
             if asked.verdict == "deny":
-                notes.append(f"{what} taught nothing: {_why(asked)}")
-            elif not self._teaches(asked, trusted):
-                notes.append(f"{what} taught nothing: no `rules.dns` is on its way")
+                known.add(lookup, _why(asked))
             else:
-                learned.append(lookup)
-        return tuple(learned), tuple(notes)
+                known.add(lookup, "" if self._teaches(asked, trusted) else "no `rules.dns` is on its way")
+        return known
 
     @cached_property
     def _trusted(self) -> tuple[Party, ...]:
@@ -440,23 +299,21 @@ class Scenario:
         return asked.l7dns == "allow" or (trusted and not self.strict_dns_rules)
 
     def _question(
-        self, source: Endpoint, name: str, servers: Iterable[Party], learned: Sequence[Lookup], now: float
+        self, source: Endpoint, name: str, servers: Iterable[Party], known: _Known, now: float
     ) -> Answer:
         hops: list[_Hop] = []
         for server in servers:
-            found = self._hops(server, source, learned, now, DNS_PORT, Protocol.UDP)
+            found = self._hops(server, source, known, now, DNS_PORT, Protocol.UDP)
             if isinstance(found, str):
                 return Answer(egress="deny", reason=found)
             hops += found
         return self._flow(source, hops, Protocol.UDP, name)
 
-    def _addresses(
-        self, name: str, source: Party, lookups: Sequence[Lookup], now: float
-    ) -> tuple[Address, ...]:
+    def _addresses(self, name: str, source: Party, known: _Known, now: float) -> tuple[Address, ...]:
         """Where a name leads: the externals that carry it, and the latest lookup of it up to now, the source's own
         before others', past ones before those to come."""
-        known = [address for address, names in self.names.items() if name in names]
-        of_name = [lookup for lookup in lookups if lookup.name == name]
+        of_name = known.of_name(name)
+        found = list(self._externals.get(name, ()))
         if of_name:
 
             def rank(lookup: Lookup) -> tuple[bool, bool, float]:
@@ -464,21 +321,17 @@ class Scenario:
                 return lookup.source is source, past, lookup.at if past else -lookup.at
 
             best = max(map(rank, of_name))
-            known += [a for lookup in of_name if rank(lookup) == best for a in lookup.addresses]
-        return tuple(dict.fromkeys(known))
+            found += [a for lookup in of_name if rank(lookup) == best for a in lookup.addresses]
+        return tuple(dict.fromkeys(found))
 
-    def _outside(
-        self, address: Address, asker: Party | None, learned: Iterable[Lookup], now: float, port: int
-    ) -> _Hop:
+    def _outside(self, address: Address, asker: Party | None, known: _Known, now: float, port: int) -> _Hop:
         """An address that no pod and no Service of the scenario has."""
         owner = self._by_address.get(address)
         if owner is not None:
             return self._hop(owner, port) if isinstance(owner, Endpoint) else _closed(address, port)
         names = set(self.names.get(address, ()))
         if not never_granted(address):
-            for lookup in learned:
-                if lookup.source is asker and address in lookup.addresses and lookup.live(now):
-                    names.add(lookup.name)
+            names.update(known.names(asker, address, now))
         return _Hop(str(address), PeerFacts.outside(address, names), port)
 
     # Flows.
@@ -491,7 +344,7 @@ class Scenario:
         self,
         target: Party,
         asker: Party,
-        learned: Sequence[Lookup],
+        known: _Known,
         now: float,
         port: int,
         protocol: Protocol,
@@ -510,7 +363,7 @@ class Scenario:
             return [self._hop(owner, port, target)]
         if isinstance(owner, Service):
             return self._behind(owner, port, protocol)
-        return [self._outside(target, asker, learned, now, port)]
+        return [self._outside(target, asker, known, now, port)]
 
     def _behind(self, service: Service, port: int, protocol: Protocol) -> list[_Hop] | str:
         """The ready endpoints of a Service's port. A port it does not have leads to its bare address."""
@@ -526,7 +379,7 @@ class Scenario:
                 if number is not None:
                     hops.append(self._hop(backend, number))
             elif isinstance(target, int):
-                hops.append(self._outside(backend, None, (), 0.0, target))
+                hops.append(self._outside(backend, None, NOTHING, 0.0, target))
         if not hops:
             return NO_BACKEND
         if len({(hop.facts, hop.port) for hop in hops}) > MAX_BACKENDS:

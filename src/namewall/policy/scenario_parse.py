@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any
 
 from namewall.model.errors import Problem
@@ -150,8 +151,8 @@ class _Directory:
         return None
 
     def known(self) -> str:
-        names = [str(endpoint) for endpoint in self.endpoints]
-        return ", ".join(f"`{name}`" for name in names[:8]) + (" …" if len(names) > 8 else "")
+        names = [f"`{endpoint}`" for endpoint in islice(self.endpoints, 9)]
+        return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
 def _namespace(party: Endpoint | Service) -> str:
@@ -281,6 +282,10 @@ class _Reader:
 
     def _services(self, endpoints: list[Endpoint]) -> list[Service]:
         directory = _Directory(endpoints, (), None)
+        labelled: dict[tuple[str, str, str], list[Endpoint]] = {}
+        for endpoint in endpoints:
+            for item in endpoint.own_labels.items():
+                labelled.setdefault((endpoint.namespace, *item), []).append(endpoint)
         found = []
         for index, row in enumerate(self.document.get("services", ())):
             path = f"services[{index}]"
@@ -294,11 +299,8 @@ class _Reader:
                     elif party is not None and not isinstance(party, Service):
                         backends.append(party)
             elif selector:
-                backends += [
-                    endpoint
-                    for endpoint in endpoints
-                    if endpoint.namespace == namespace and selector.items() <= endpoint.own_labels.items()
-                ]
+                rarest = min((labelled.get((namespace, *item), []) for item in selector.items()), key=len)
+                backends += [one for one in rarest if selector.items() <= one.own_labels.items()]
             facts = ServiceFacts(
                 namespace,
                 row["name"],
