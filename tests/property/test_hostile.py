@@ -192,7 +192,7 @@ def test_time_is_linear(what: str) -> None:
 
     seconds(400)
     small, large = min(seconds(400) for _ in range(3)), seconds(8000)
-    assert large < 20 * 4 * max(small, 0.0005), (small, large)
+    assert large < 20 * 4 * max(small, 0.001), (small, large)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
