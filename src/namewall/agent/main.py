@@ -4,6 +4,7 @@
     policies ─→ Policies ──────────┼─→ desired() ─→ Reconciler ─→ datapath.apply
     Services, slices ─→ tables ────┤                    └─→ nft, CiliumEndpoints, `Programmed`, report
     datapath events ─→ Learner ────┘
+                          └─→ Observer ─→ flows for the socket (api.py), Kubernetes Events for drops
 
 It may die at any time: everything it made stays, and the next one takes it up. It writes nothing before its first
 complete look at the API and at the sandboxes on disk, so that a restart never closes or opens anything.
@@ -20,10 +21,14 @@ from collections.abc import Coroutine
 from typing import Any
 
 from namewall.agent import node
+from namewall.agent.api import Api, socket_path
 from namewall.agent.cilium_objects import Mirror, identity_labels_of
+from namewall.agent.directory import Directory
 from namewall.agent.dns_records import RecordsWriter, host_resolvers, records
+from namewall.agent.drop_events import DropEvents
 from namewall.agent.endpoints import Endpoint, Endpoints
-from namewall.agent.learned import Learner
+from namewall.agent.learned import Learner, boottime
+from namewall.agent.observer import RING_BUFFER, Observer
 from namewall.agent.pods import PodManager
 from namewall.agent.policies import Policies
 from namewall.agent.policy_status import PolicyStatus
@@ -31,6 +36,8 @@ from namewall.agent.reconciler import Reconciler
 from namewall.agent.references import cidr_groups, service_facts
 from namewall.agent.report import write_report
 from namewall.agent.services import cluster_ips, nat_tables, service_tables
+from namewall.agent.unix_http import UnixServer
+from namewall.agent.views import Node
 from namewall.clusterdns.manifest import objects as cluster_dns_objects
 from namewall.datapath.kernel import KernelDatapath
 from namewall.datapath.nat import Nat
@@ -75,6 +82,8 @@ WATCHED = (
 )
 
 
+LOOK_FOR_LOSSES = 1.0
+"""Seconds between looks at how many events the kernel could not tell."""
 FIRST_WAIT, LAST_WAIT = 0.03, 1.0
 """Seconds between looks for the API server at the start."""
 
@@ -131,8 +140,10 @@ class Agent:
         self._resolver = Resolver()
         self._numbers = PolicyNumbers()
         self._policies = Policies()
+        self._tables = NodeTables()
         self._learner = Learner(instance, self._datapath, cluster.min_ttl)
         self._endpoints = Endpoints(self._identities, self._namespace_labels)
+        self._observer = self._observe()
         self._reconciler = Reconciler(self._datapath, self._desired)
         self._reconciler.after_pass(self._applied)
         self._mirror = Mirror(self._client, self._endpoints, self._items(PODS.plural))
@@ -168,6 +179,10 @@ class Agent:
             start(self._reconciler.run())
             await self._reconciler.settled()
             start(self._learner.run())
+            start(self._observer.run())
+            start(self._drop_events.run())
+            start(self._watch_losses())
+            start(self._serve())
             start(self._status.run())
             start(self._mirror.run())
             start(self._records.run())
@@ -187,6 +202,53 @@ class Agent:
             except ApiError as error:
                 if error.code != 409:
                     raise
+
+    # What the operator sees.
+
+    def _observe(self) -> Observer:
+        """Flows from events: the learner first, so that a flow has the name its address was just granted for."""
+        self._directory = Directory(
+            self._datapath,
+            self._learner.memory,
+            endpoints=lambda: self._endpoints.all().values(),
+            pods=lambda: self._items(PODS.plural),
+            services=lambda: self._items(SERVICES.plural).values(),
+            identities=self._identities.labels,
+            policies=lambda: self._resolver.policies,
+            now=boottime,
+        )
+        self._drop_events = DropEvents(
+            self._client.event, self._directory.pod_reference, self._policies.object_of, boottime
+        )
+        observer = Observer(self._directory, self._cluster.node_name)
+        self._learner.hear(observer.take)
+        observer.hear(self._drop_events.take)
+        return observer
+
+    async def _serve(self) -> None:
+        view = Node(
+            self._instance,
+            self._observer,
+            self._learner,
+            self._reconciler,
+            self._policies,
+            self._resolver,
+            endpoints=lambda: self._endpoints.all().values(),
+            pods=lambda: self._items(PODS.plural),
+            identities=self._identities.labels,
+            tables=lambda: self._tables,
+            kernel_bytes=self._datapath.memory_bytes,
+        )
+        try:
+            await UnixServer(socket_path(self._instance), Api(view).handle).run()
+        except OSError as error:
+            # A path too long for a socket, a full disk: pods and policy do not depend on it.
+            log.error("the socket `%s` cannot be served: %s", socket_path(self._instance), error)
+
+    async def _watch_losses(self) -> None:
+        while True:
+            self._observer.lost[RING_BUFFER] = self._datapath.lost_events()
+            await asyncio.sleep(LOOK_FOR_LOSSES)
 
     # What is known.
 
@@ -257,6 +319,7 @@ class Agent:
             )
         )
         self._learner.names.keep(endpoint.scope for endpoint in endpoints.values())
+        self._learner.memory.keep(endpoint.scope for endpoint in endpoints.values())
         return desired(facts, self._resolver, self._numbers)
 
     def _facts(self, endpoint: Endpoint) -> EndpointFacts:
@@ -287,6 +350,8 @@ class Agent:
         return frozenset(vips | backends)
 
     def _applied(self, tables: NodeTables) -> None:
+        self._tables = tables
+        self._directory.refresh()
         problems = self._policies.problems
         good = [obj for uid, obj in self._policies.objects.items() if uid not in problems]
         self._status.programmed(good)

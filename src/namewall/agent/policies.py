@@ -12,6 +12,7 @@ from typing import Any
 from namewall.kube.informer import Change
 from namewall.policy.parse import enforceable, parse
 from namewall.policy.rules import Policy
+from namewall.state.observed import PolicyRef
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]
@@ -26,6 +27,8 @@ class Policies:
         self.objects: dict[str, Object] = {}
         self.problems: dict[str, str] = {}
         self._generations: dict[str, int] = {}
+        self.changes = self.refusals = 0
+        """Versions taken, versions that cannot be enforced."""
 
     def take(self, change: Change, obj: Object) -> bool:
         """Whether what is enforced may have changed."""
@@ -36,6 +39,7 @@ class Policies:
             self.objects.pop(uid, None)
             self.problems.pop(uid, None)
             self._generations.pop(uid, None)
+            self.changes += 1
             return self.good.pop(key, None) is not None
         self.objects[uid] = obj
         generation = metadata.get("generation", 1)
@@ -47,8 +51,22 @@ class Policies:
             found = [*found, *enforceable(policy)]
         if policy is None or found:
             self.problems[uid] = "; ".join(str(problem) for problem in found)
+            self.refusals += 1
             log.warning("%s %s/%s is not enforced: %s", *key, self.problems[uid])
             return False
         self.problems.pop(uid, None)
+        self.changes += 1
         self.good[key] = policy
         return True
+
+    def object_of(self, ref: PolicyRef) -> Object | None:
+        """The policy object itself, as it was seen last."""
+        for obj in self.objects.values():
+            metadata = obj["metadata"]
+            if (obj["kind"], metadata.get("namespace") or "", metadata["name"]) == (
+                ref.kind,
+                ref.namespace,
+                ref.name,
+            ):
+                return obj
+        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -43,6 +44,10 @@ class Reconciler:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._after: list[Callable[[NodeTables], None]] = []
         self.error = ""
+        self.passes = self.failures = 0
+        self.last_pass: float | None = None
+        self.last_seconds = 0.0
+        """When the last good pass ended (seconds since the epoch), and how long it took."""
 
     def trigger(self) -> None:
         """Something that the desired state depends on changed."""
@@ -70,6 +75,7 @@ class Reconciler:
                 self._datapath.recheck()
             self._wake.clear()
             wanted = self._wanted
+            began = time.monotonic()
             try:
                 tables = self._desired()
                 self._datapath.apply(tables)
@@ -77,11 +83,14 @@ class Reconciler:
                 # Whatever went wrong, the next pass starts from what the maps hold.
                 log.exception("the tables could not be written; trying again in %.2f s", retry)
                 self.error = f"{type(error).__name__}: {error}"
+                self.failures += 1
                 self._wake.set()
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, LAST_RETRY)
                 continue
             retry, self.error, self._done = FIRST_RETRY, "", wanted
+            self.passes += 1
+            self.last_pass, self.last_seconds = time.time(), time.monotonic() - began
             for call in self._after:
                 call(tables)
             still = []

@@ -27,6 +27,11 @@ COMMANDS = {
     "explain": "explain",
     "lint": "lint",
     "diff": "diff",
+    "observe": "observe",
+    "endpoint": "endpoint",
+    "policy": "policy",
+    "fqdn": "fqdn",
+    "bpf": "bpf",
     "cluster-dns": "cluster_dns",
     "apiserver": "daemons",
     "agent": "daemons",
@@ -54,6 +59,11 @@ class LazyGroup(click.Group):
         "explain": "Say why a flow is allowed or denied, and what would allow it.",
         "lint": "Look for traps in policies.",
         "diff": "Show which flows change between two sets of policies.",
+        "observe": "Show flows, as hubble observe does.",
+        "endpoint": "Show the workloads under policy.",
+        "policy": "Show the policies in force.",
+        "fqdn": "Show the DNS names that endpoints learned.",
+        "bpf": "Show the kernel's tables.",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

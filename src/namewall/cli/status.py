@@ -1,8 +1,7 @@
-"""`namewall status`: what runs, what is enforced, and the process ids."""
+"""`namewall status`: what runs, what is enforced, the process ids; --verbose adds tables and their sizes."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -14,14 +13,29 @@ from namewall.cli.context import CANNOT, instance, load_cluster
 
 
 @click.command("status")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def status_command(output: str) -> None:
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Endpoints, tables and how full they are, events lost, errors."
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
+)
+def status_command(verbose: bool, output: str) -> None:
     """Show what runs, and its process ids. Exit code 3 where a daemon does not run."""
     report = _report()
-    if output == "json":
-        click.echo(json.dumps(report, indent=2))
+    if verbose:
+        from namewall.cli.status_verbose import details
+
+        report["agent"], report["tables"] = details(instance())
+    if output != "table":
+        from namewall.cli.node_output import document
+
+        click.echo(document(report, output))
     else:
         _print(report)
+        if verbose:
+            from namewall.cli.status_verbose import print_details
+
+            print_details(report["agent"], report["tables"])
     if any(process["pid"] is None for process in report["processes"]):
         sys.exit(CANNOT)
 

@@ -26,9 +26,9 @@ from namewall.datapath.support import check_support
 from namewall.model.errors import Cannot
 from namewall.model.flow import DropReason, Event, Flow, MatchType
 from namewall.model.instance import Instance
-from namewall.model.net import Network
+from namewall.model.net import Direction, Network
 from namewall.policy.map_state import ALLOW_ALL, MapState, RuleOrigin
-from namewall.state.tables import EndpointRow, NodeTables
+from namewall.state.tables import EndpointRow, NodeTables, VipKey
 
 __all__ = ["KernelDatapath", "Options", "check_support"]
 
@@ -404,13 +404,21 @@ class KernelDatapath:
                 found[reason] = total
         return found
 
+    def lost_events(self) -> int:
+        """Events that found the ring buffer full, since the maps were made."""
+        return libbpf.lookup_per_cpu(self._loaded().maps["counters"], bytes(4))
+
     def origins(self, event: Flow) -> tuple[RuleOrigin, ...]:
         """The rules behind the entry that decided, as far as the tables of now still have it."""
         state = next((state for number, state in self._policies.values() if number == event.policy), None)
         if state is None or event.match is MatchType.NONE:
             return ()
         selectors = rows.classes_by_selector(self._numbers)
-        entries = rows.deciding(state, event, self._numbers, selectors)
+        ports: set[int] = set()
+        if event.direction is Direction.EGRESS:
+            vip = VipKey(event.remote, event.remote_port, event.protocol)
+            ports = {backend.port for backend in self._desired.services.get(vip, ())}
+        entries = rows.deciding(state, event, self._numbers, selectors, ports)
         return tuple(dict.fromkeys(origin for entry in entries for origin in entry.origins))
 
     def sweep(self, now: float) -> int:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv6Network
 
-from namewall.model.net import Address, Network
+from namewall.model.net import Network
+from namewall.model.packed import pack_address as pack_address
+from namewall.model.packed import unpack_address as unpack_address
 
 SCHEMA = 1
 MAX_ADDRESSES = 8
@@ -108,16 +110,6 @@ NAME_EVENT = Layout(
 )
 
 LAYOUTS = [value for value in list(globals().values()) if isinstance(value, Layout)]
-
-_MAPPED = bytes(10) + b"\xff\xff"
-
-
-def pack_address(address: Address) -> bytes:
-    return _MAPPED + address.packed if isinstance(address, IPv4Address) else address.packed
-
-
-def unpack_address(raw: bytes) -> Address:
-    return IPv4Address(raw[12:]) if raw.startswith(_MAPPED) else IPv6Address(raw)
 
 
 def pack_prefix(prefix: Network) -> bytes:

@@ -215,11 +215,14 @@ def dns_ports_of(tables: NodeTables) -> set[int]:
     return ports | leading
 
 
-def deciding(state: MapState, event: Flow, numbers: Numbers, selectors: Selectors) -> list[PolicyEntry]:
-    """The entries behind the row that decided: several where selectors share a name class. At a service's
+def deciding(
+    state: MapState, event: Flow, numbers: Numbers, selectors: Selectors, backend_ports: Collection[int] = ()
+) -> list[PolicyEntry]:
+    """The entries behind the row that decided: several where selectors share a name class.
 
-    address the port is the backend's, so there only entries for all ports are found.
+    At a service's address a backend's target port was judged, not the packet's: `backend_ports` are all there are.
     """
+    ports = backend_ports or (_port_of(event),)
     return [
         entry
         for key, entry in state.entries.items()
@@ -227,7 +230,7 @@ def deciding(state: MapState, event: Flow, numbers: Numbers, selectors: Selector
         and (8 + key.port_bits if key.protocol else 0) == event.l4_bits
         and (not key.protocol or key.protocol == event.protocol)
         and event.peer in _peers(key.peer, numbers, selectors)
-        and (not key.port_bits or _port_of(event) >> (16 - key.port_bits) == key.port >> (16 - key.port_bits))
+        and any(port >> (16 - key.port_bits) == key.port >> (16 - key.port_bits) for port in ports)
     ]
 
 

@@ -217,17 +217,21 @@ class Client:
         except ValueError as error:
             raise Unreachable(f"the answer of {self.config.server} is not a watch: {error}") from error
 
-    async def event(self, involved: dict[str, Any], reason: str, message: str, type: str = "Normal") -> None:
+    async def event(
+        self, involved: dict[str, Any], reason: str, message: str, type: str = "Normal", *, times: int = 1
+    ) -> None:
         """Reports a happening about an object (or an ObjectReference to one); the same again raises a count.
+
+        `times`: how often it happened since it was reported last.
 
         Never raises KubeError: an Event is a courtesy, its loss must not stop the work it tells about.
         """
         about = reference(involved)
-        recorded = self._events.observe(about, type, reason, message, time.time())
+        recorded = self._events.observe(about, type, reason, message, time.time(), times)
         if recorded is None:
             return
         try:
-            if recorded.count > 1:
+            if not recorded.new:
                 try:
                     patch = self._events.patch(recorded)
                     await self.patch(EVENTS, recorded.namespace, recorded.name, patch)

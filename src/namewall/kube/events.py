@@ -45,6 +45,7 @@ class Recorded:
     first: float
     last: float
     count: int = 1
+    new: bool = True
 
 
 @dataclass(slots=True)
@@ -69,9 +70,12 @@ class Correlator:
         self._buckets: OrderedDict[tuple[str, ...], _Bucket] = OrderedDict()
 
     def observe(
-        self, involved: dict[str, str], type_: str, reason: str, message: str, now: float
+        self, involved: dict[str, str], type_: str, reason: str, message: str, now: float, times: int = 1
     ) -> Recorded | None:
-        """The Event to write: create it where `count` is 1, patch it where it is more. None: too many."""
+        """The Event to write: create it where it is `new`, else patch it. None: too many.
+
+        It happened `times` times since it was told last.
+        """
         about = tuple(
             involved.get(key, "") for key in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")
         )
@@ -90,11 +94,12 @@ class Correlator:
         recorded = self._recorded.get(key)
         if recorded is None:
             name = f"{involved.get('name', '')}.{int(now * 1e9):x}"
-            recorded = Recorded(name, involved.get("namespace") or "default", message, now, now)
+            recorded = Recorded(name, involved.get("namespace") or "default", message, now, now, times)
             _remember(self._recorded, key, recorded)
         else:
             self._recorded.move_to_end(key)
-            recorded.count += 1
+            recorded.count += times
+            recorded.new = False
             recorded.last = now
             recorded.message = message
         return recorded

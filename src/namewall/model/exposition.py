@@ -1,0 +1,51 @@
+"""Prometheus' text format (0.0.4): families of samples as values, and as text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Samples = Sequence[tuple[Mapping[str, str], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. A counter's name ends in `_total`; each sample has labels of its own."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    samples: Samples
+
+
+def gauge(name: str, help_: str, value: float) -> Family:
+    return Family(name, "gauge", help_, [({}, value)])
+
+
+def counter(name: str, help_: str, value: float) -> Family:
+    return Family(name, "counter", help_, [({}, value)])
+
+
+def render(families: Iterable[Family]) -> str:
+    """HELP and TYPE stand also where there is no sample yet."""
+    lines = []
+    for family in families:
+        lines.append(f"# HELP {family.name} {family.help}")
+        lines.append(f"# TYPE {family.name} {family.kind}")
+        for labels, value in family.samples:
+            inner = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+            lines.append(
+                f"{family.name}{{{inner}}} {_number(value)}" if inner else f"{family.name} {_number(value)}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
