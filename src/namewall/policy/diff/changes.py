@@ -188,11 +188,13 @@ class Comparison:
         peers = [(name, facts, None) for name, facts in self._universe.peers.items()]
         pods = [(known.name, known.facts, known) for known in self._universe.endpoints]
         into = {known.name: self._groups(known, Direction.INGRESS) for _, _, known in pods}
+        entered = [pod for pod in pods if into[pod[0]][0] is not into[pod[0]][1]]
         for source_name, source_facts, source in [*pods, *peers]:
             out = self._groups(source, Direction.EGRESS) if source is not None else (None, None)
-            for target_name, target_facts, target in [*pods, *(peers if source is not None else [])]:
+            every = [*pods, *peers] if out[0] is not out[1] else entered
+            for target_name, target_facts, target in every:
                 in_ = into[target.name] if target is not None else (None, None)
-                if source_name == target_name or (out[0] is out[1] and in_[0] is in_[1]):
+                if source_name == target_name:
                     continue
                 egress_old, egress_new = (_of_group(g, target_name, target_facts) for g in out)
                 ingress_old, ingress_new = (_of_group(g, source_name, source_facts) for g in in_)

@@ -12,46 +12,39 @@ from namewall.policy.parse import enforceable
 from namewall.policy.rules import EVERYTHING, Rule
 from namewall.policy.selectors import LabelSelector
 
-MOST_COMPARED = 2_000_000
-"""Pairs of rules; beyond, shadows are not looked for."""
-
 
 def shadowed(project: Project) -> Iterator[Finding]:
     """An allow that a deny covers, or that another allow (DNS rules included) says already."""
-    by_direction: dict[Direction, list[tuple[int, Rule]]] = {}
+    order = {id(rule): number for number, (_, rule) in enumerate(project.rules)}
+    judged = [rule for _, rule in project.rules if any(port.dns is not None for port in rule.ports)]
     for index, rule in project.rules:
-        by_direction.setdefault(rule.direction, []).append((index, rule))
-    for rules in by_direction.values():
-        if len(rules) ** 2 > MOST_COMPARED:
-            continue
-        judged = [rule for _, rule in rules if any(port.dns is not None for port in rule.ports)]
-        for number, (index, rule) in enumerate(rules):
-            for other_number, (_, other) in enumerate(rules):
-                if number == other_number or not rule_within(rule, other):
-                    continue
-                if other.deny and not rule.deny:
-                    yield Finding(
-                        "shadowed",
-                        "warning",
-                        index,
-                        rule.origin.rule,
-                        f"{rule_name(other.origin)} denies all of it, and a deny wins over every allow",
-                        "narrow the deny, or take this rule out",
-                    )
-                    break
-                if other.deny is not rule.deny or not _says_as_much(rule, other, judged):
-                    continue
-                if rule_within(other, rule) and _says_as_much(other, rule, judged) and number < other_number:
-                    continue
+        for _, other in project.around(rule):
+            if other is rule or not rule_within(rule, other):
+                continue
+            if other.deny and not rule.deny:
                 yield Finding(
                     "shadowed",
                     "warning",
                     index,
                     rule.origin.rule,
-                    f"{rule_name(other.origin)} already says all of it",
-                    "take one of them out",
+                    f"{rule_name(other.origin)} denies all of it, and a deny wins over every allow",
+                    "narrow the deny, or take this rule out",
                 )
                 break
+            if other.deny is not rule.deny or not _says_as_much(rule, other, judged):
+                continue
+            earlier = order[id(rule)] < order[id(other)]
+            if earlier and rule_within(other, rule) and _says_as_much(other, rule, judged):
+                continue
+            yield Finding(
+                "shadowed",
+                "warning",
+                index,
+                rule.origin.rule,
+                f"{rule_name(other.origin)} already says all of it",
+                "take one of them out",
+            )
+            break
 
 
 def _says_as_much(inner: Rule, outer: Rule, judged: list[Rule]) -> bool:
@@ -93,18 +86,14 @@ def undone(project: Project) -> Iterator[Finding]:
         for port in rule.ports:
             if port.dns is None or port.dns == "any":
                 continue
-            for _, other in project.allows(Direction.EGRESS):
-                plain = any(
+            for _, other in project.around(rule):
+                plain = not other.deny and any(
                     p.dns is None
                     and (p.protocol, p.first, p.last, p.name)
                     == (port.protocol, port.first, port.last, port.name)
                     for p in other.ports
                 )
-                if (
-                    plain
-                    and label_within(rule.subject, other.subject)
-                    and all(any(peer_within(one, two) for two in other.peers) for one in rule.peers)
-                ):
+                if plain and all(any(peer_within(one, two) for two in other.peers) for one in rule.peers):
                     yield Finding(
                         "dns-rules-undone",
                         "warning",
@@ -148,14 +137,14 @@ def default_deny(project: Project) -> Iterator[Finding]:
 
 
 def _allowed_elsewhere(project: Project, index: int, path: str, side: str) -> bool:
-    direction = Direction[side.upper()]
-    mine = [r for i, r in project.rules if i == index and r.origin.rule.startswith(f"{path}.{side}Deny")]
-    return any(
-        label_within(deny.subject, rule.subject)
-        for _, rule in project.allows(direction)
-        if rule.peers
-        for deny in mine
-    )
+    mine = [
+        rule
+        for policy_index, policy in project.catalog.numbered()
+        if policy_index == index
+        for rule in policy.rules
+        if rule.origin.rule.startswith(f"{path}.{side}Deny")
+    ]
+    return any(rule.peers and not rule.deny for deny in mine for _, rule in project.around(deny))
 
 
 def open_ports(project: Project) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from namewall.model.labels import Labels
 from namewall.model.net import Direction
 from namewall.policy.diff.universe import representatives
 from namewall.policy.explain.anatomy import Catalog, Raw, at
+from namewall.policy.lint.subjects import Subjects
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import Scenario
 
@@ -47,6 +48,14 @@ class Project:
     def rules(self) -> list[tuple[int, Rule]]:
         """(object's number, rule), in order."""
         return [(index, rule) for index, policy in self.catalog.numbered() for rule in policy.rules]
+
+    @cached_property
+    def by_subject(self) -> Subjects:
+        return Subjects(self.rules)
+
+    def around(self, rule: Rule) -> Iterator[tuple[int, Rule]]:
+        """The rules of its direction that protect everyone whom the rule protects, itself among them."""
+        return (each for each in self.by_subject.around(rule.subject) if each[1].direction is rule.direction)
 
     def allows(self, direction: Direction | None = None) -> Iterator[tuple[int, Rule]]:
         for index, rule in self.rules:

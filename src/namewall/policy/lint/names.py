@@ -10,11 +10,11 @@ from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import PeerFacts, decide
 from namewall.policy.diff.universe import sample_names
 from namewall.policy.explain.words import rule_name
-from namewall.policy.lint.contained import form_within, is_world, label_within, own_requirements, port_within
+from namewall.policy.lint.contained import form_within, is_world, own_requirements, port_within
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
 from namewall.policy.patterns import Pattern, normalize
-from namewall.policy.rules import Rule
+from namewall.policy.rules import Policy, Rule
 from namewall.policy.scenario import Endpoint, Scenario, Service
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector
@@ -143,18 +143,12 @@ def _name(index: int, path: str, text: str, labels: list[str]) -> Iterator[Findi
 
 def one_level(project: Project) -> Iterator[Finding]:
     """`*.example.com` is neither example.com nor a.b.example.com."""
-    forms = [
-        (rule, peer.form)
-        for _, rule in project.allows()
-        for peer in rule.peers
-        if isinstance(peer, FqdnSelector)
-    ]
     for index, path, kind, text, rule in _items(project):
         form = normalize(text)
         if kind != "matchPattern" or not form.startswith("*.") or "*" in form[2:]:
             continue
         apex = form[2:]
-        mine = [other for one, other in forms if label_within(rule.subject, one.subject)]
+        mine = [p.form for _, one in project.around(rule) for p in one.peers if isinstance(p, FqdnSelector)]
         if not any(form_within(apex, other) for other in mine):
             yield Finding(
                 "one-level",
@@ -239,7 +233,6 @@ def _wide(peer: object) -> str:
 
 def dns_on_the_path(project: Project) -> Iterator[Finding]:
     """For each rule with toFQDNs: can its names be asked, and is the answer seen by a DNS rule."""
-    policies = project.catalog.policies
     servers = _servers(project.scenario)
     for index, rule in project.allows(Direction.EGRESS):
         forms = [peer.form for peer in rule.peers if isinstance(peer, FqdnSelector)]
@@ -247,16 +240,20 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
             dict.fromkeys(next(iter(sample_names(form))) for form in forms if not Pattern(form).inert)
         )
         for subject in project.subjects(rule)[:1] if names else ():
+            rules = [
+                each for _, each in project.by_subject.selecting(subject) if each.direction is rule.direction
+            ]
             judged = [
                 match
-                for _, other in project.allows(Direction.EGRESS)
-                if other.subject.matches(subject) and other.peers
+                for other in rules
+                if other.peers and not other.deny
                 for match in other.ports
                 if match.dns is not None
             ]
             unseen = [n for n in names if not any(m.dns == "any" or _passes(m.dns, n) for m in judged)]
             if not unseen:
                 continue
+            policies = (Policy("", "", "", "", tuple(rules)),)
             answers = [
                 decide(policies, subject, Direction.EGRESS, server, Protocol.UDP, 53, question=unseen[0])
                 for server in servers
@@ -296,15 +293,11 @@ def _servers(scenario: Scenario | None) -> list[PeerFacts]:
 
 def swallowed(project: Project) -> Iterator[Finding]:
     """Names beside a rule that lets the subject out to all of the world anyway."""
-    wide = [
-        (rule, [peer for peer in rule.peers if is_world(peer)])
-        for _, rule in project.allows(Direction.EGRESS)
-    ]
     for index, rule in project.allows(Direction.EGRESS):
         if not any(isinstance(peer, FqdnSelector) for peer in rule.peers):
             continue
-        for other, peers in wide:
-            if not peers or not label_within(rule.subject, other.subject):
+        for _, other in project.around(rule):
+            if other.deny or not any(is_world(peer) for peer in other.peers):
                 continue
             if all(any(port_within(mine, theirs) for theirs in other.ports) for mine in rule.ports):
                 yield Finding(
