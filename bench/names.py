@@ -42,7 +42,7 @@ def _microseconds(automaton: Automaton, names: list[str]) -> float:
 def main() -> list[dict[str, Any]]:
     """Prints the table; the rows as values."""
     print("### Names: all patterns in one automaton\n")
-    print("Beside each figure, Cilium's. Hit and miss are walks in Python; in the kernel see bench/ebpf.\n")
+    print("Beside each figure, Cilium's. Hit and miss are walks in Python; in the kernel see the datapath section.\n")
     print(
         "| patterns | n | build ms | one more, ms | hit µs | miss µs | cells MB |\n|---|---|---|---|---|---|---|"
     )
