@@ -134,21 +134,23 @@ __noinline int step_name(void)
 	if (!w)
 		return -1;
 	where = w->dns.at;
-	if (where + 1 > w->dns.length)
+	if (where + 1 > w->dns.end)
 		return -1;
 	c = byte_at(w, where);
 	if (w->dns.left) {
 		w->dns.left -= 1;
 		c = lower(c);
 	} else if (c >= 0xc0) {
-		if (where + 2 > w->dns.length)
+		if (where + 2 > w->dns.end)
 			return -1;
 		if (!w->dns.after)
 			w->dns.after = where + 2;
 		where = (__u32)(c & 0x3f) << 8 | byte_at(w, where + 1);
-		/* Each pointer must lead further back than where this part began: no loops. */
+		/* Each pointer must lead further back than where this part began, and what is there must end before
+		 * it: no loops, no overlaps. */
 		if (where >= w->dns.lowest || where < DNS_HEADER)
 			return -1;
+		w->dns.end = w->dns.lowest;
 		w->dns.lowest = where;
 		w->dns.at = where;
 		return 0;
@@ -186,6 +188,7 @@ __noinline int hash_name(__u32 offset)
 	w->dns.after = 0;
 	w->dns.at = offset;
 	w->dns.lowest = offset;
+	w->dns.end = w->dns.length;
 	for (__u32 i = 0; i < MAX_NAME + MAX_JUMPS; i++) {
 		end = step_name();
 		if (end)
@@ -368,17 +371,22 @@ static __always_inline bool add_found(struct work *w, __u64 owner, __u32 ttl, __
 	return true;
 }
 
-/* Address hints of an SVCB or HTTPS record (RFC 9460) that stands from `offset` to `end`. */
+/* Address hints of an SVCB or HTTPS record (RFC 9460) that stands from `offset` to `end`. Keys out of order and
+ * hints that are no whole addresses make it malformed (2.2); in alias mode (priority 0) there are none (2.4.2). */
 __noinline int read_hints(__u32 offset, __u32 end, __u64 owner, __u32 ttl)
 {
 	struct work *w = get_work();
-	int at;
+	bool alias;
+	int at, last = -1;
 
 	if (!w || offset + 3 > end)
 		return -1;
+	alias = !word_at(w, offset);
 	at = hash_name(offset + 2);
-	if (at < 0)
+	if (at < 0 || at > end)
 		return -1;
+	if (alias)
+		return 0;
 	offset = at;
 	for (int i = 0; i < MAX_PARAMS; i++) {
 		__u32 key, length, bytes;
@@ -390,10 +398,13 @@ __noinline int read_hints(__u32 offset, __u32 end, __u64 owner, __u32 ttl)
 		key = word_at(w, offset);
 		length = word_at(w, offset + 2);
 		offset += 4;
-		if (offset + length > end)
+		if (offset + length > end || (int)key <= last)
 			return -1;
+		last = key;
 		if (key == SVCB_IPV4HINT || key == SVCB_IPV6HINT) {
 			bytes = key == SVCB_IPV4HINT ? 4 : 16;
+			if (!length || length & (bytes - 1))
+				return -1;
 			for (__u32 hint = 0; hint < MAX_HINTS; hint++)
 				if ((hint + 1) * bytes <= length && !add_found(w, owner, ttl, offset + hint * bytes, bytes))
 					return -1;

@@ -105,8 +105,8 @@ struct dns {
 	__u32 at;     /* the octet to read next */
 	__u32 after;  /* the name's first pointer, 0 before that */
 	__u32 lowest; /* pointers must lead below this */
+	__u32 end;    /* of the part being read */
 	__u32 ended;
-	__u32 reserved;
 	__u64 chain[MAX_CHAIN + 1];
 	struct link links[MAX_CHAIN];
 	struct found found[MAX_LEARNED];
