@@ -182,13 +182,12 @@ def moves_of(state: State) -> dict[int, State]:
     for node in state:
         for symbol, target in node.edges.items():
             targets.setdefault(symbol, []).append(target)
-    if loops:
-        for symbol in WITHIN_LABEL:
-            targets.setdefault(symbol, []).extend(loops)
+    moves: dict[int, State] = dict.fromkeys(WITHIN_LABEL, _closure(loops)) if loops else {}
     kept: dict[tuple[int, ...], State] = {}
-    moves: dict[int, State] = {}
     for symbol, found in targets.items():
-        if len(found) == 1 and found[0].star is None and not found[0].forks:
+        if loops and symbol != DOT:
+            found += loops
+        elif len(found) == 1 and found[0].star is None and not found[0].forks:
             moves[symbol] = frozenset(found)
             continue
         ids = tuple(sorted(map(id, found)))
@@ -261,12 +260,15 @@ def _pack(moves: list[dict[int, int]], accepts: list[int]) -> tuple[array[int], 
             first = wanted[0] if wanted else 0
             # A set seen for the first time and wide seldom fits into the gaps of the crowded part.
             base = max(1, (free if len(wanted) < 3 else max(free, end - 512)) - first)
-        while bases_used[base] or any(used[base + symbol] for symbol in wanted):
-            base += 1
-            if base + 64 >= size:
+        while True:
+            while base + 64 >= size:
                 used.extend(bytes(size))
                 bases_used.extend(bytes(size))
                 size *= 2
+            after = _after_taken(used, base, wanted)
+            if after == base and not bases_used[base]:
+                break
+            base = max(base + 1, after)
         bases[number] = reached[wanted] = base
         bases_used[base] = 1
         for symbol in wanted:
@@ -283,6 +285,18 @@ def _pack(moves: list[dict[int, int]], accepts: list[int]) -> tuple[array[int], 
         for symbol, target in row.items():
             cells[base + symbol] = base << 32 | bases[target]
     return cells, bases
+
+
+def _after_taken(used: bytearray, base: int, wanted: tuple[int, ...]) -> int:
+    """`base` if all wanted cells are free, else the next base that may do."""
+    if wanted and wanted[-1] - wanted[0] == len(wanted) - 1:
+        # A run (one symbol, or all of a label's, as after a star): the search is bytearray's.
+        taken = used.rfind(1, base + wanted[0], base + wanted[-1] + 1)
+        if taken < 0:
+            return base
+        free = used.find(0, taken + 1)
+        return (free if free >= 0 else len(used)) - wanted[0]
+    return base + any(used[base + symbol] for symbol in wanted)
 
 
 def selectors_of(fqdn: Collection[str], dns: Collection[str]) -> dict[str, str]:
