@@ -8,6 +8,7 @@
 #include "events.h"
 #include "names.h"
 #include "parse.h"
+#include "recall.h"
 
 #define DNS_HEADER 12
 #define DNS_QR 0x8000
@@ -124,6 +125,29 @@ __noinline int read_name(__u32 offset)
 	return -1;
 }
 
+/* The offset after the uncompressed name at `offset`, or -1. Looks at lengths only. */
+__noinline int skip_name(__u32 offset)
+{
+	struct work *w = get_work();
+	__u32 at = offset;
+
+	if (!w)
+		return -1;
+	for (__u32 i = 0; i < MAX_NAME / 2 + 1; i++) {
+		__u8 length;
+
+		if (at >= w->dns.length || at - offset >= MAX_NAME)
+			return -1;
+		length = byte_at(w, at);
+		if (!length)
+			return at + 1;
+		if (length > 63)
+			return -1;
+		at += 1 + length;
+	}
+	return -1;
+}
+
 /* One octet of a name; 0: go on, 1: that was its end, -1: no name. */
 __noinline int step_name(void)
 {
@@ -199,7 +223,8 @@ __noinline int hash_name(__u32 offset)
 	return w->dns.after ? w->dns.after : w->dns.at;
 }
 
-/* The header and the one question into `w->dns` and `w->name`. */
+/* The header and the one question into `w->dns`. A question met before is known by its hash, so that its name
+ * need not be read: `show_name` does it where someone wants to see it. */
 __noinline int read_question(void)
 {
 	struct work *w = get_work();
@@ -213,13 +238,31 @@ __noinline int read_question(void)
 	w->dns.additional = word_at(w, 10);
 	if (w->dns.flags & DNS_OPCODE)
 		return -1;
-	offset = read_name(DNS_HEADER);
+	offset = skip_name(DNS_HEADER);
 	if (offset < 0 || offset + 4 > w->dns.length || word_at(w, offset + 2) != CLASS_IN)
 		return -1;
 	w->dns.query_type = word_at(w, offset);
 	w->dns.after_question = offset + 4;
+	if (hash_question(DNS_HEADER, offset))
+		return -1;
+	if (!recall(w) && read_name(DNS_HEADER) != offset)
+		return -1;
 	w->dns.question = w->dns.hash;
 	return 0;
+}
+
+/* The question's name in `w->name`, whether it was met before or not. */
+static __always_inline void show_name(struct work *w)
+{
+	if (w->dns.recalled)
+		read_name(DNS_HEADER);
+	w->dns.recalled = 0;
+}
+
+/* The class of the question's name. */
+static __always_inline __u32 class_of_question(struct work *w)
+{
+	return w->dns.recalled ? w->dns.name_class : name_class();
 }
 
 /* A message that asks: no records but one in the additional section, which is EDNS or none we know. */
@@ -491,9 +534,12 @@ __noinline int find_link(__u64 name)
 
 	if (!w)
 		return 0;
-	for (__u32 i = 0; i < MAX_CHAIN; i++)
-		if (i < w->dns.link_count && w->dns.links[i].owner == name)
+	for (__u32 i = 0; i < MAX_CHAIN; i++) {
+		if (i >= w->dns.link_count)
+			break;
+		if (w->dns.links[i].owner == name)
 			return i + 1;
+	}
 	return 0;
 }
 
@@ -534,9 +580,12 @@ __noinline int on_chain(__u64 name)
 
 	if (!w)
 		return 0;
-	for (__u32 step = 0; step <= MAX_CHAIN; step++)
-		if (step < w->dns.chain_count && w->dns.chain[step] == name)
+	for (__u32 step = 0; step <= MAX_CHAIN; step++) {
+		if (step >= w->dns.chain_count)
+			break;
+		if (w->dns.chain[step] == name)
 			return 1;
+	}
 	return 0;
 }
 

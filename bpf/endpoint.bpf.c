@@ -133,6 +133,7 @@ static __always_inline void tell_refused(struct work *w)
 	w->packet.remote = remote;
 	if (!worth)
 		return;
+	show_name(w);
 	begin_name_event(w, EVENT_REFUSED);
 	w->told.ttl = left_out;
 	w->told.flags = 0;
@@ -146,14 +147,21 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w)
 	bool readable;
 	int reason;
 
-	if (begun_by(w) == INGRESS) /* the workload is the server here */
-		return follow(skb, w, EGRESS);
 	readable = !load_message(skb, w, MAX_QUESTION + 1) && w->dns.length <= MAX_QUESTION && !read_asking(w);
-	if (readable)
-		w->judgement.name_class = name_class();
-	reason = judge_flow(EGRESS);
-	if (reason)
-		return drop(skb, EGRESS, reason);
+	if (readable && is_judged(w)) {
+		w->judgement.dns = w->dns.verdict & VERDICT_BY_NAME;
+		w->judgement.name_ok = 1;
+	} else {
+		if (begun_by(w) == INGRESS) /* the workload is the server here */
+			return follow(skb, w, EGRESS);
+		if (readable)
+			w->judgement.name_class = class_of_question(w);
+		reason = judge_flow(EGRESS);
+		if (reason)
+			return drop(skb, EGRESS, reason);
+		if (readable)
+			remember(w, !w->judgement.dns || w->judgement.name_ok);
+	}
 	if (!w->judgement.dns) {
 		if (readable)
 			note_question(is_trusted(&w->packet.remote));

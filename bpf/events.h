@@ -193,23 +193,18 @@ static __always_inline bool end_name_event(struct work *w)
 	return false;
 }
 
-/* Tells of an answer that taught `told.address_count` addresses until `deadline`, unless it said so lately.
- * `hash` is of the name and the addresses; an edited policy has everything told anew. */
-static __always_inline void tell_learned(struct work *w, __u64 hash, __u32 ttl, __u32 deadline)
+/* Where it stands whether an answer was told of that taught `told.address_count` addresses until `deadline`, or
+ * NULL: it was, lately. `hash` is of the name and the addresses; an edited policy has everything told anew. */
+static __always_inline __u64 *untold(struct work *w, __u64 *hash, __u32 ttl, __u32 deadline)
 {
 	__u32 slack = ttl / RETELL_PART < RETELL_AT_MOST ? ttl / RETELL_PART : RETELL_AT_MOST, index;
 	__u64 *told;
 
-	hash = mix(hash, (__u64)w->scope << 32 | w->generation);
-	hash = mix(hash, w->told.flags);
-	index = hash & (TOLD_ANSWERS - 1);
+	*hash = mix(*hash, (__u64)w->scope << 32 | w->generation);
+	*hash = mix(*hash, w->told.flags);
+	index = *hash & (TOLD_ANSWERS - 1);
 	told = bpf_map_lookup_elem(&told_answers, &index);
-	if (!told || (*told >> 32 == hash >> 32 && (__u32)*told + slack >= deadline))
-		return;
-	if (!within_ration(w, RATION_NAME))
-		return;
-	begin_name_event(w, EVENT_LEARNED);
-	w->told.ttl = ttl;
-	if (end_name_event(w))
-		*told = hash >> 32 << 32 | deadline;
+	if (!told || (*told >> 32 == *hash >> 32 && (__u32)*told + slack >= deadline))
+		return NULL;
+	return within_ration(w, RATION_NAME) ? told : NULL;
 }

@@ -70,6 +70,7 @@ __noinline int learn(void)
 {
 	struct work *w = get_work();
 	__u32 class, ttl, deadline;
+	__u64 *told, set;
 
 	if (!w)
 		return -1;
@@ -79,7 +80,7 @@ __noinline int learn(void)
 		return 0;
 	follow_chain();
 	keep_chain();
-	class = name_class();
+	class = class_of_question(w);
 	w->judgement.name_class = class;
 	ttl = w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl;
 	deadline = w->now + ttl;
@@ -91,7 +92,16 @@ __noinline int learn(void)
 			break;
 		learn_one(i, class, deadline);
 	}
-	if (w->told.address_count)
-		tell_learned(w, w->dns.set, ttl, deadline);
+	if (!w->told.address_count)
+		return 0;
+	set = w->dns.set;
+	told = untold(w, &set, ttl, deadline);
+	if (!told)
+		return 0;
+	show_name(w);
+	begin_name_event(w, EVENT_LEARNED);
+	w->told.ttl = ttl;
+	if (end_name_event(w))
+		*told = set >> 32 << 32 | deadline;
 	return 0;
 }

@@ -87,6 +87,11 @@ struct dns {
 	__u64 hash; /* of the name read last */
 	__u64 question;
 	__u64 set; /* of the name and all addresses learned, in any order */
+	__u64 sip; /* of the question with all its verdict depends on: recall.h */
+	__u32 recalled; /* the question was met before, so `w->name` was not filled */
+	__u32 name_class;
+	__u32 verdict;
+	__u32 padding;
 	__u32 length; /* octets of the message */
 	__u32 name_length; /* characters of the question's name with its last dot */
 	__u32 after_question;

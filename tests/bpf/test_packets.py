@@ -598,6 +598,39 @@ def learned(bench: Bench) -> list[tuple[str, tuple[str, ...], int]]:
     ]
 
 
+def test_a_question_met_before_is_judged_as_if_it_was_not(lab: Lab, pod: Pod, bench: Bench) -> None:
+    """What bpf/recall.h remembers is of one endpoint, policy, server, port, name; nothing else profits."""
+    other = lab.pod(pod.number + 1)
+    mine = egress(
+        allow(CidrPeer(ip_network(f"{RESOLVER4}/32")), UDP, 53, dns=frozenset({"a.example."})),
+    )
+    both = {1: mine, 2: names("b.example.")}
+    lab.apply(tables(mine, pod.row(), other.row(policy=2), policies=both))
+
+    def asks(name: str, pod: Pod = pod, **more: str) -> int:
+        return bench.run("from_endpoint", pod, from_pod(pod, question(pod, name, **more)))[0]  # type: ignore[arg-type]
+
+    for _ in range(3):
+        assert asks("a.example") == asks("A.exAMPLE") == asks("a.example", kind="AAAA") == PASS
+        assert asks("b.example") == asks("aa.example") == asks("a.example.a.example") == REDIRECT
+        assert asks("a.example", server="198.51.100.99") == SHOT
+        assert asks("a.example", pod=other) == REDIRECT
+        assert asks("b.example", pod=other) == PASS
+    bench.events()
+    lab.apply(tables(mine, pod.row(), other.row(policy=2), policies={1: names("b.example."), 2: mine}))
+    for _ in range(3):
+        assert asks("a.example") == asks("b.example", pod=other) == REDIRECT
+        assert asks("b.example") == asks("a.example", pod=other) == PASS
+    assert {event.name for event in bench.events() if isinstance(event, Refused)} == {
+        "a.example.",
+        "b.example.",
+    }
+    asked = question(pod, "b.example")
+    assert bench.sends(pod, asked)
+    assert bench.gets(pod, reply(pod, asked, "b.example. 100 IN A 203.0.113.1"))
+    assert learned(bench) == [("b.example.", ("203.0.113.1",), 100)]
+
+
 def test_an_answer_is_told_when_it_says_something_new(lab: Lab, pod: Pod, bench: Bench) -> None:
     """A repeated one is not; another address, a deadline that moved on, and an edited policy are."""
 

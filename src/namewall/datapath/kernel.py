@@ -179,7 +179,9 @@ class KernelDatapath:
         self._write_dns_ports(self._dns_ports | rows.dns_ports_of(tables))
         table["trusted"].put(trusted)
         table["trusted"].prune(trusted)
-        changed |= self._names.swap() if changed_names else False
+        if changed_names:
+            changed |= self._names.swap()
+            self._config.bump()  # the classes of questions met before (bpf/recall.h) are of the old automaton
         changed |= table["services"].put(services)
         failed = self._put_endpoints(tables, values)
         self._names.grant(tables.known_names, self._slots.of_scopes())
