@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from namewall.model.labels import Labels
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import Decision, PeerFacts, decide
+from namewall.policy.diff.peers import Peers
 from namewall.policy.diff.universe import Known, Universe
 from namewall.policy.lookup import Verdict, dns_passes
 from namewall.policy.map_state import DnsRules, RuleOrigin
-from namewall.policy.patterns import granted
 from namewall.policy.ports import NamedPorts, resolve
 from namewall.policy.rules import Policy, Rule
-from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
-from namewall.policy.terms import INIT, selecting
+from namewall.policy.selectors import LabelSelector
+from namewall.policy.terms import INIT
 
 PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP, Protocol.ICMPV6)
 LAST = dict.fromkeys(PROTOCOLS, 65535) | {Protocol.ICMP: 255, Protocol.ICMPV6: 255}
@@ -52,33 +53,53 @@ class Change:
     ports: tuple[PortChange, ...]
 
 
-class _Side:
-    """One set of policies over one universe. `judged` is shared by both sides: equal rules are judged once."""
+class _Judge:
+    """What both sides share, so that equal rules, and peers and functions that are alike, are judged once."""
 
-    def __init__(
-        self,
-        policies: Iterable[Policy],
-        universe: Universe,
-        interned: dict[Rule, Rule],
-        judged: dict[tuple[object, ...], _Group],
-    ) -> None:
-        rules = [interned.setdefault(rule, rule) for policy in policies for rule in policy.rules]
+    def __init__(self, universe: Universe) -> None:
+        self.universe = universe
+        self.peers = Peers({**universe.peers, **{known.name: known.facts for known in universe.endpoints}})
+        self._rules: dict[Rule, Rule] = {}
+        self._groups: dict[tuple[object, ...], _Group] = {}
+        self._functions: dict[Function, Function] = {}
+
+    def interned(self, rule: Rule) -> Rule:
+        return self._rules.setdefault(rule, rule)
+
+    def function(self, pieces: Function) -> Function:
+        """Equal functions are one object."""
+        return self._functions.setdefault(pieces, pieces)
+
+    def group(self, rules: list[Rule], known: Known, direction: Direction) -> _Group:
+        names = known.own_ports if direction is Direction.INGRESS else self.universe.cluster_ports
+        named = any(port.name for rule in rules for port in rule.ports)
+        ports = tuple(sorted((n, p, tuple(v)) for (n, p), v in names.items())) if named else ()
+        same = (direction, frozenset(map(id, rules)), ports, INIT in known.labels)
+        if same not in self._groups:
+            self._groups[same] = _Group(self, rules, known, direction, names)
+        return self._groups[same]
+
+
+class _Side:
+    """One set of policies over the universe: the group of each endpoint, for each direction."""
+
+    def __init__(self, policies: Iterable[Policy], judge: _Judge) -> None:
+        by_subject: dict[LabelSelector, list[Rule]] = {}
+        for policy in policies:
+            for rule in policy.rules:
+                by_subject.setdefault(rule.subject, []).append(judge.interned(rule))
+        selected: dict[Labels, list[Rule]] = {}
         self._groups: dict[tuple[str, Direction], _Group] = {}
-        selected: dict[tuple[object, Direction], list[Rule]] = {}
-        for known in universe.endpoints:
+        for known in judge.universe.endpoints:
+            mine = selected.get(known.labels)
+            if mine is None:
+                mine = [
+                    r for subject, rules in by_subject.items() if subject.matches(known.labels) for r in rules
+                ]
+                selected[known.labels] = mine
             for direction in Direction:
-                key = (known.labels, direction)
-                if key not in selected:
-                    selected[key] = selecting(rules, known.labels, direction)
-                mine = selected[key]
-                names = known.own_ports if direction is Direction.INGRESS else universe.cluster_ports
-                named = any(port.name for rule in mine for port in rule.ports)
-                ports = tuple(sorted((n, p, tuple(v)) for (n, p), v in names.items())) if named else ()
-                init = INIT in known.labels
-                same = (direction, frozenset(map(id, mine)), ports, init)
-                if same not in judged:
-                    judged[same] = _Group(mine, known, direction, names)
-                self._groups[known.name, direction] = judged[same]
+                rules = [rule for rule in mine if rule.direction is direction]
+                self._groups[known.name, direction] = judge.group(rules, known, direction)
 
     def group(self, known: Known, direction: Direction) -> _Group:
         return self._groups[known.name, direction]
@@ -87,32 +108,25 @@ class _Side:
 class _Group:
     """Endpoints that the same rules select in one direction; `known` stands for all of them."""
 
-    def __init__(self, rules: list[Rule], known: Known, direction: Direction, names: NamedPorts) -> None:
-        self._policy = Policy("", "", "", "", tuple(rules))
+    def __init__(
+        self, judge: _Judge, rules: list[Rule], known: Known, direction: Direction, names: NamedPorts
+    ) -> None:
+        self._judge, self._policy = judge, Policy("", "", "", "", tuple(rules))
         self._known, self._direction, self._names = known, direction, names
-        self._selectors = list(dict.fromkeys(peer for rule in rules for peer in rule.peers))
         self._cuts = _cuts(rules, names)
         self._functions: dict[tuple[object, ...], Function] = {}
-        self._by_name: dict[str, Function] = {}
+        self._told: dict[str, tuple[int, ...]] = {}
+        for number, selector in enumerate(dict.fromkeys(peer for rule in rules for peer in rule.peers)):
+            for name in judge.peers.told(selector):
+                self._told[name] = (*self._told.get(name, ()), number)
 
-    def function(self, name: str, peer: PeerFacts) -> Function:
-        """`name` is the peer's, unique in the universe."""
-        known = self._by_name.get(name)
-        if known is None:
-            known = self._by_name[name] = self._function(peer)
-        return known
-
-    def _function(self, peer: PeerFacts) -> Function:
-        alike = (
-            peer.inside,
-            peer.host,
-            peer.closed,
-            peer.address is None,
-            *(tells(selector, peer) for selector in self._selectors),
-        )
+    def function(self, name: str) -> Function:
+        """The verdicts for one peer. Those that no selector of these rules tells apart have one function."""
+        alike = (self._judge.peers.kinds[name], self._told.get(name, ()))
         found = self._functions.get(alike)
         if found is None:
-            found = self._functions[alike] = tuple(self._pieces(peer))
+            pieces = tuple(self._pieces(self._judge.peers.facts[name]))
+            found = self._functions[alike] = self._judge.function(pieces)
         return found
 
     def _pieces(self, peer: PeerFacts) -> Iterator[Piece]:
@@ -139,23 +153,6 @@ class _Group:
         )
 
 
-def _of_group(group: _Group | None, name: str, peer: PeerFacts) -> Function | None:
-    return None if group is None else group.function(name, peer)
-
-
-def tells(selector: PeerSelector, peer: PeerFacts) -> bool:
-    """Whether the selector could tell this peer from another: as fine as `decide`, or finer."""
-    if isinstance(selector, LabelSelector):
-        return selector.is_wildcard or (bool(peer.labels) and selector.matches(peer.labels))
-    if isinstance(selector, CidrSelector):
-        if peer.address is None:
-            return selector.unaddressed is not None and selector.unaddressed.matches(peer.labels)
-        return selector.selects_address(peer.address)
-    if isinstance(selector, FqdnSelector):
-        return any(granted(selector.form, name) for name in peer.names)
-    return False
-
-
 def _cuts(rules: Iterable[Rule], names: NamedPorts) -> dict[Protocol, list[int]]:
     """Ports at which a verdict may change, 0 among them."""
     cuts: dict[Protocol, set[int]] = {protocol: {0} for protocol in PROTOCOLS}
@@ -173,36 +170,35 @@ class Comparison:
 
     def __init__(self, old: Iterable[Policy], new: Iterable[Policy], universe: Universe) -> None:
         self._universe = universe
-        interned: dict[Rule, Rule] = {}
-        judged: dict[tuple[object, ...], _Group] = {}
-        self._old = _Side(old, universe, interned, judged)
-        self._new = _Side(new, universe, interned, judged)
-        self._compared: dict[tuple[Function | None, ...], tuple[PortChange, ...]] = {}
-        self._ends: dict[str, Known | PeerFacts] = {
-            **universe.peers,
-            **{known.name: known for known in universe.endpoints},
-        }
+        judge = _Judge(universe)
+        self._facts = judge.peers.facts
+        self._old, self._new = _Side(old, judge), _Side(new, judge)
+        self._compared: dict[tuple[int, ...], tuple[PortChange, ...]] = {}
 
     def changes(self) -> Iterator[Change]:
         """In the order of the universe; only what changes."""
-        peers = [(name, facts, None) for name, facts in self._universe.peers.items()]
-        pods = [(known.name, known.facts, known) for known in self._universe.endpoints]
-        into = {known.name: self._groups(known, Direction.INGRESS) for _, _, known in pods}
-        entered = [pod for pod in pods if into[pod[0]][0] is not into[pod[0]][1]]
-        for source_name, source_facts, source in [*pods, *peers]:
-            out = self._groups(source, Direction.EGRESS) if source is not None else (None, None)
-            every = [*pods, *peers] if out[0] is not out[1] else entered
-            for target_name, target_facts, target in every:
-                in_ = into[target.name] if target is not None else (None, None)
-                if source_name == target_name:
+        pods = self._universe.endpoints
+        out = {pod.name: self._groups(pod, Direction.EGRESS) for pod in pods}
+        into = {pod.name: self._groups(pod, Direction.INGRESS) for pod in pods}
+        names = [pod.name for pod in pods]
+        entered = [name for name in names if into[name][0] is not into[name][1]]
+        for source in [*names, *self._universe.peers]:
+            leaves = out.get(source)
+            every = entered if leaves is None or leaves[0] is leaves[1] else [*names, *self._universe.peers]
+            for target in every:
+                if source == target:
                     continue
-                egress_old, egress_new = (_of_group(g, target_name, target_facts) for g in out)
-                ingress_old, ingress_new = (_of_group(g, source_name, source_facts) for g in in_)
-                if egress_old == egress_new and ingress_old == ingress_new:
+                enters = into.get(target)
+                functions = (
+                    leaves[0].function(target) if leaves else None,
+                    enters[0].function(source) if enters else None,
+                    leaves[1].function(target) if leaves else None,
+                    enters[1].function(source) if enters else None,
+                )
+                if functions[0] is functions[2] and functions[1] is functions[3]:
                     continue
-                ports = self._compare(egress_old, ingress_old, egress_new, ingress_new)
-                if ports:
-                    yield Change(source_name, target_name, ports)
+                if ports := self._compare(*functions):
+                    yield Change(source, target, ports)
 
     def _groups(self, known: Known, direction: Direction) -> tuple[_Group, _Group]:
         """(old, new); the same one where the same rules select."""
@@ -211,17 +207,16 @@ class Comparison:
     def because(self, change: Change) -> tuple[bool, tuple[RuleOrigin, ...]]:
         """The rules that decide the first changed port: (True, those of now), or (False, those of before)."""
         port = change.ports[0]
-        source, target = self._ends[change.source], self._ends[change.target]
+        ends = {known.name: known for known in self._universe.endpoints}
+        source, target = ends.get(change.source), ends.get(change.target)
         for side in (self._new, self._old):
             found: dict[RuleOrigin, None] = {}
             decisions = []
-            if isinstance(source, Known):
-                group = side.group(source, Direction.EGRESS)
-                peer = target.facts if isinstance(target, Known) else target
+            if source is not None:
+                group, peer = side.group(source, Direction.EGRESS), self._facts[change.target]
                 decisions.append(group.decide(peer, port.protocol, port.first, port.question or None))
-            if isinstance(target, Known):
-                group = side.group(target, Direction.INGRESS)
-                peer = source.facts if isinstance(source, Known) else source
+            if target is not None:
+                group, peer = side.group(target, Direction.INGRESS), self._facts[change.source]
                 decisions.append(group.decide(peer, port.protocol, port.first))
             denied = [decision for decision in decisions if decision.verdict == "deny"]
             for decision in denied or decisions:
@@ -231,9 +226,11 @@ class Comparison:
         return True, ()
 
     def _compare(self, *functions: Function | None) -> tuple[PortChange, ...]:
-        found = self._compared.get(functions)
+        # Equal functions are one object, and all of them live as long as this comparison.
+        key = tuple(map(id, functions))
+        found = self._compared.get(key)
         if found is None:
-            found = self._compared[functions] = tuple(_merged(self._differences(*functions)))
+            found = self._compared[key] = tuple(_merged(self._differences(*functions)))
         return found
 
     def _differences(

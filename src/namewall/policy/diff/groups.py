@@ -30,8 +30,12 @@ class Group:
 def grouped(changes: Iterable[Change], comparison: Comparison | None = None) -> list[Group]:
     """Ordered by source and target."""
     alike: dict[tuple[PortChange, ...], dict[str, dict[str, None]]] = {}
+    by_id: dict[int, tuple[tuple[PortChange, ...], dict[str, dict[str, None]]]] = {}
     for change in changes:
-        alike.setdefault(change.ports, {}).setdefault(change.source, {})[change.target] = None
+        # Few tuples stand for many changes: looked up by what they hold once each.
+        if (held := by_id.get(id(change.ports))) is None:
+            held = by_id[id(change.ports)] = change.ports, alike.setdefault(change.ports, {})
+        held[1].setdefault(change.source, {})[change.target] = None
     found: list[Group] = []
     for ports, by_source in alike.items():
         together: dict[tuple[str, ...], list[str]] = {}
