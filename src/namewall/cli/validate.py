@@ -107,9 +107,15 @@ def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
         row.get("kind"),
         metadata.get("namespace"),
         metadata.get("name"),
-        tuple(complaint(source, document, problem, path) for problem in problems),
-        tuple(complaint(source, document, problem, path) for problem in unenforceable),
+        _placed(source, document, path, problems),
+        _placed(source, document, path, unenforceable),
     )
+
+
+def _placed(source: str, document: Document, path: str, problems: list[Problem]) -> tuple[Complaint, ...]:
+    """In the order of the lines."""
+    found = [complaint(source, document, problem, path) for problem in problems]
+    return tuple(sorted(found, key=lambda one: one.line))
 
 
 def answer(row: Row) -> Row:

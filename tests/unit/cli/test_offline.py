@@ -1,0 +1,341 @@
+"""validate, match, simulate and test as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from namewall.cli.main import main
+from namewall.cli.test import selector
+
+GOOD = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: good, namespace: default}
+spec:
+  endpointSelector: {}
+  egress: [{toFQDNs: [{matchName: kubernetes.io}]}]
+"""
+BAD = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: bad}
+spec:
+  endpointSelector: {}
+  egress:
+    - toFQDNs:
+        - matchPattern: "exa mple.*"
+      toPorts:
+        - ports: [{port: "66000"}]
+  ingres: [{}]
+"""
+HTTP = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: http}
+spec:
+  endpointSelector: {}
+  ingress:
+    - toPorts:
+        - ports: [{port: "80", protocol: TCP}]
+          rules: {http: [{method: GET}]}
+"""
+DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
+SCENARIO = """\
+endpoints:
+  - {name: web, labels: {app: web}}
+policyFiles: [policy.yaml]
+tests:
+  - {name: the name, from: web, to: "kubernetes.io:443", expect: allow}
+  - {name: another name, from: web, to: "203.0.113.9:443", expect: deny}
+"""
+DNS = """\
+    - toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system}}]
+"""
+POLICY = GOOD.replace(
+    "  egress: [{toFQDNs: [{matchName: kubernetes.io}]}]\n",
+    f"  egress:\n{DNS}    - toFQDNs: [{{matchName: kubernetes.io}}]\n",
+)
+
+
+def run(*words: str | Path, text: str | bytes = "") -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], input=text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("policy.yaml", POLICY), ("web.test.yaml", SCENARIO)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+# --- validate --------------------------------------------------------------------------------------------------
+
+
+def test_valid_policies_end_in_0_and_say_nothing_on_stdout() -> None:
+    result = run("validate", "-", text=f"{GOOD}---\n{DEPLOYMENT}")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "namewall: 1 checked, 0 invalid, 1 other objects left out\n"
+
+
+def test_all_problems_are_said_at_once_with_file_line_and_field(folder: Path) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "bad.yaml").write_text(f"{GOOD}---\n{BAD}", encoding="utf-8")
+    (folder / "sub" / "broken.json").write_text('{"kind": "x",\n "kind": "y"}', encoding="utf-8")
+    result = run("validate", "sub")
+    assert result.exit_code == 2
+    lines = result.stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        "sub/bad.yaml:15",
+        "sub/bad.yaml:17",
+        "sub/bad.yaml:18",
+        "sub/broken.json:2",
+    ]
+    fields = [line.split(": ")[1] for line in lines]
+    assert fields[:3] == [
+        "spec.egress[0].toFQDNs[0].matchPattern",
+        "spec.egress[0].toPorts[0].ports[0].port",
+        "spec.ingres",
+    ]
+    assert lines[3].endswith('key "kind" already set in map')
+    assert result.stderr == "namewall: 3 checked, 2 invalid\n"
+
+
+def test_what_cannot_be_enforced_is_valid_and_said() -> None:
+    result = run("validate", "-", text=HTTP)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "STDIN:9: spec.ingress[0].toPorts[0].rules.http: HTTP rules cannot be enforced"
+    )
+    row = json.loads(run("validate", "-o", "json", "-", text=HTTP).stdout)["policies"][0]
+    assert (row["accepted"], row["enforceable"]) == (True, False)
+    assert row["unenforceable"][0]["line"] == 9
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_validate_for_programs(output: str) -> None:
+    import yaml
+
+    found = yaml.safe_load(run("validate", "-o", output, "-", text=BAD).stdout)
+    (row,) = found["policies"]
+    assert (row["name"], row["accepted"], row["enforceable"], row["line"]) == ("bad", False, None, 1)
+    assert {problem["line"] for problem in row["problems"]} == {8, 10, 11}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no policy found"),
+        (DEPLOYMENT, "no policy found"),
+        ("kind: CiliumNetworkPolicyy\napiVersion: cilium.io/v2\n", "is no policy; use one of"),
+        ("kind: NetworkPolicy\napiVersion: v1\n", "is no version of NetworkPolicy"),
+        (
+            "kind: CiliumCIDRGroup\napiVersion: cilium.io/v2\nmetadata: {name: a}\nspec: {externalCIDRs: [x]}\n",
+            "spec.externalCIDRs[0]",
+        ),
+        ("hello\n", "a policy must be an object"),
+        ("[" * 100_000, "nested deeper than 100"),
+        (GOOD + "\0", "control characters are not allowed"),
+        ("apiVersion: v1\nkind: List\nitems: [1, {kind: 7}]\n", "STDIN:3: "),
+    ],
+)
+def test_what_is_not_valid_ends_in_2(text: str, words: str) -> None:
+    result = run("validate", "-", text=text)
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_files_that_cannot_be_read_end_in_2(tmp_path: Path) -> None:
+    for verb in ("validate", "simulate", "test"):
+        for path in (tmp_path / "nothing.yaml", tmp_path, "a\0b"):
+            result = run(verb, path)
+            assert (result.exit_code, result.stdout) == (2, ""), (verb, path)
+            assert result.stderr
+        assert run(verb).exit_code == 2
+    for verb in ("validate", "simulate", "match"):
+        result = run(verb, "--batch", tmp_path / "nothing.jsonl")
+        assert result.exit_code == 2
+        assert "no such file" in result.stderr
+
+
+# --- batches -----------------------------------------------------------------------------------------------------
+
+QUESTION = {"id": "last", "policy": json.loads(json.dumps({"kind": "x"})), "pattern": "*.io", "name": "a.io"}
+BATCH = ["", '{"id": 1', "[]", '"x"', '{"id": {"a": 1}}', "[" * 50_000, '{"id": 2, "id": 3}', '{"id": NaN}']
+
+
+@pytest.mark.parametrize("verb", ["validate", "match", "simulate"])
+def test_a_bad_line_has_its_row_and_the_batch_goes_on(verb: str) -> None:
+    lines = [*BATCH, json.dumps(QUESTION if verb != "simulate" else {"id": "last"})]
+    result = run(verb, "--batch", "-", text="\n".join(lines))
+    assert result.exit_code == 2
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(printed) == len(lines) - 1, "empty lines are no rows"
+    assert len({tuple(row) for row in printed}) == 1, "always the same keys"
+    assert printed[-1]["id"] == "last"
+    assert any(value is not None for key, value in printed[-1].items() if key != "id")
+    complaints = result.stderr.splitlines()
+    assert complaints[0].startswith("STDIN:2: ")
+    assert any(line.startswith("STDIN:6: nested deeper") for line in complaints)
+
+
+def test_a_bad_row_keeps_its_id() -> None:
+    result = run("validate", "--batch", "-", text='{"id": 7}\n{"id": 8, "policy": null}\n')
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert rows[0] == {
+        "id": 7,
+        "accepted": None,
+        "error": "policy: a row needs one",
+        "enforceable": None,
+        "reason": None,
+    }
+    assert (rows[1]["accepted"], rows[1]["error"]) == (False, "a policy must be an object")
+    assert result.exit_code == 2
+
+
+def test_no_utf_8_is_a_bad_line() -> None:
+    result = run("match", "--batch", "-", text=b'{"id": "\xff"}\n')
+    assert result.exit_code == 2
+    assert "no UTF-8" in result.stderr
+
+
+# --- match ---------------------------------------------------------------------------------------------------------
+
+
+def test_match() -> None:
+    result = run("match", "*.kubernetes.io", "a.kubernetes.io", "a.b.kubernetes.io")
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+        ["a.kubernetes.io", "yes", "yes"],
+        ["a.b.kubernetes.io", "no", "no"],
+    ]
+    rows = json.loads(run("match", "-o", "json", "*", "x y").stdout)["names"]
+    assert (rows[0]["match_tofqdns"], rows[0]["match_dns_rule"]) == (False, True)
+    assert run("match", "-q", "*.io", "a.io", "b.io").exit_code == 0
+    assert run("match", "-q", "*.io", "a.io", "b.org").exit_code == 1
+    assert run("match", "--exact", "a.io", "A.io.", "-q").exit_code == 0
+    assert run("match", "--exact", "*.io", "a.io").exit_code == 2
+    assert run("match", "a b", "a.io").exit_code == 2
+    assert run("match", "a.io").exit_code == 2
+    assert "inert" in run("match", "a" * 255, "a.io").stderr
+
+
+# --- simulate ------------------------------------------------------------------------------------------------------
+
+
+def test_simulate_prints_answers_and_lists_differences(folder: Path) -> None:
+    result = run("simulate", "web.test.yaml")
+    assert result.exit_code == 0
+    assert "the name" in result.stdout
+    assert "spec.egress[1]" in result.stdout
+    (folder / "web.test.yaml").write_text(
+        SCENARIO.replace("expect: allow", "expect: refused"), encoding="utf-8"
+    )
+    result = run("simulate", "web.test.yaml", "-o", "json")
+    assert result.exit_code == 1
+    assert "web.test.yaml:5: tests[0]: expected refused, got allow" in result.stderr
+    assert json.loads(result.stdout)["queries"][0]["verdict"] == "allow"
+    (folder / "web.test.yaml").write_text(SCENARIO.replace("from: web", "from: wbe"), encoding="utf-8")
+    result = run("simulate", "web.test.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "web.test.yaml:5: tests[0].from: `wbe` is no endpoint" in result.stderr
+    assert "endpoints are `default/web`" in result.stderr
+
+
+def test_policies_that_were_expected_to_be_accepted() -> None:
+    row = {"policies": [json.loads(run("validate", "-o", "json", "-", text=GOOD).stdout)["policies"][0]]}
+    row["policy_results"] = [{"name": None, "accepted": True}]
+    result = run("simulate", "--batch", "-", text=json.dumps(row))
+    assert result.exit_code == 1
+    assert "expected accepted True, got False" in result.stderr
+
+
+# --- test ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_passing_file(folder: Path) -> None:
+    for target in ("web.test.yaml", "."):
+        result = run("test", target)
+        assert result.exit_code == 0
+        assert "web.test.yaml .." in result.stdout
+        assert "2 passed" in result.stdout
+
+
+def test_a_failure_says_what_decided_and_where_it_is_written(folder: Path) -> None:
+    (folder / "web.test.yaml").write_text(SCENARIO.replace("expect: allow", "expect: deny"), encoding="utf-8")
+    result = run("test", "web.test.yaml", "--junit", "out/report.xml")
+    assert result.exit_code == 1
+    assert "web.test.yaml F." in result.stdout
+    assert "web.test.yaml:5: default/web → kubernetes.io:443/TCP" in result.stdout
+    assert "expected deny, got allow" in result.stdout
+    assert "egress by CiliumNetworkPolicy default/good spec.egress[1]  (policy.yaml:8)" in result.stdout
+    assert "1 failed, 1 passed" in result.stdout
+    suite = ElementTree.parse(folder / "out" / "report.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    failure = suite[0][0]
+    assert failure.get("message") == "expected deny, got allow"
+
+
+def test_choosing_by_name(folder: Path) -> None:
+    result = run("test", "web.test.yaml", "-k", "another and not nothing")
+    assert "1 passed, 1 deselected" in result.stdout
+    result = run("test", "web.test.yaml", "-k", "nothing")
+    assert result.exit_code == 2
+    assert selector("a and not b or c")("xA")
+    assert not selector("a and not b or c")("ab")
+    assert selector("a and not b or c")("abc")
+
+
+def test_what_could_not_fail_is_an_error(folder: Path) -> None:
+    for broken, words in (
+        (SCENARIO.replace(", expect: allow", ""), "a test needs `expect`"),
+        (SCENARIO.replace("expect: allow", "expct: allow"), "tests[0].expct: unknown field"),
+        (SCENARIO.replace("expect: allow", "expect: yes"), "tests[0].expect: `bool` is no expectation"),
+        (SCENARIO.replace("policy.yaml", "policies.yaml"), "policyFiles[0]: `policies.yaml` does not exist"),
+        (SCENARIO.replace("policy.yaml", "web.test.yaml"), "policyFiles[0]: `web.test.yaml` has no policy"),
+        ("endpoints: []\n", "there is no test in it"),
+        ("a: [\n", "did not find expected node content"),
+        ("- 1\n", "a scenario must be a mapping"),
+    ):
+        (folder / "web.test.yaml").write_text(broken, encoding="utf-8")
+        result = run("test", "web.test.yaml")
+        assert result.exit_code == 2, words
+        assert words in result.stdout
+        assert "error" in result.stdout.splitlines()[-1]
+        report = run("test", "web.test.yaml", "--junit", "report.xml", "-o", "json")
+        assert json.loads(report.stdout)["summary"]["errors"] == 1
+        assert ElementTree.parse(folder / "report.xml").getroot()[0].get("errors") == "1"
+
+
+def test_a_policy_that_is_not_accepted_is_an_error_with_its_own_line(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(BAD, encoding="utf-8")
+    result = run("test", "web.test.yaml")
+    assert result.exit_code == 2
+    assert "policy.yaml:11: spec.ingres: unknown field" in result.stdout
+    (folder / "policy.yaml").write_text(HTTP, encoding="utf-8")
+    result = run("test", "web.test.yaml")
+    assert "policy.yaml:9: spec.ingress[0].toPorts[0].rules.http" in result.stdout
+    assert "1 warnings" in result.stdout
+
+
+def test_names_cannot_steer_a_terminal(folder: Path) -> None:
+    evil = SCENARIO.replace("name: the name", 'name: "\\e[31m\\u202e\\ud800"').replace("allow", "deny")
+    (folder / "web.test.yaml").write_text(evil, encoding="utf-8")
+    result = run("test", "web.test.yaml", "--junit", "report.xml")
+    assert "\x1b" not in result.stdout
+    row: Any = {
+        "tests": [{"name": "\x1b\ud800", "from": "\ud800", "to": "x:1"}],
+        "endpoints": [{"name": "\x00\x1b"}],
+    }
+    (folder / "web.test.yaml").write_text(json.dumps(row), encoding="utf-8")
+    for verb in ("test", "simulate"):
+        result = run(verb, "web.test.yaml")
+        assert result.exit_code == 2
+        assert "\x1b" not in result.output
+    assert ElementTree.parse(folder / "report.xml") is not None

@@ -1,0 +1,353 @@
+"""Scenario documents: what is wrong with them, who is meant, and answers to whatever is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from namewall.model.net import Protocol
+from namewall.policy.expectation import differences
+from namewall.policy.scenario import Answer, Name, Node, Scenario, query_of
+from namewall.policy.scenario_parse import parse_party, parse_scenario, parse_target
+from namewall.policy.scenario_schema import SCENARIO
+
+CASES = Path(__file__).parents[2] / "cases"
+
+
+def policy(name: str, **spec: Any) -> dict[str, Any]:
+    spec = {"endpointSelector": {}, **spec}
+    return {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def scenario(**document: Any) -> Scenario:
+    found, problems = parse_scenario(document)
+    assert found is not None, "\n".join(map(str, problems))
+    return found
+
+
+def ask(found: Scenario) -> list[Answer]:
+    return [found.answer(query) for query in found.queries]
+
+
+WEB: dict[str, Any] = {"endpoints": [{"name": "web", "labels": {"app": "web"}}]}
+CLUSTER_DNS = {
+    "toEndpoints": [
+        {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}
+    ],
+    "toPorts": [{"ports": [{"port": "53", "protocol": "ANY"}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (None, "a scenario must be a mapping"),
+        ([], "a scenario must be a mapping"),
+        ({"polices": []}, 'polices: unknown field "polices"'),
+        ({"endpoints": [{"name": "a"}, {"name": "a"}]}, "endpoints[1].name: `default/a` is there twice"),
+        ({"endpoints": [{"name": "a", "ips": ["10.0.0"]}]}, "endpoints[0].ips[0]: `10.0.0` is no address"),
+        (
+            {"endpoints": [{"name": "a", "ips": ["10.0.0.1"]}, {"name": "b", "ips": ["10.0.0.1"]}]},
+            "endpoints[1].ips: `10.0.0.1` belongs to `default/a` already",
+        ),
+        ({"externals": [{"ip": "kubernetes.io"}]}, "externals[0].ip: `kubernetes.io` is no address"),
+        (
+            {"queries": [{"from": "a", "to": "a.b:1"}]},
+            "queries[0].from: `a` is no endpoint, address or reserved",
+        ),
+        ({"queries": [{"from": "host", "to": "a:1"}]}, "queries[0].to: `a` is no endpoint, Service, address"),
+        ({"queries": [{"from": "a.b", "to": "host:1"}]}, "queries[0].from: `a.b` cannot begin a flow"),
+        ({"queries": [{"from": "host", "to": "host"}]}, "queries[0].port: a query needs a port"),
+        ({"queries": [{"from": "host"}]}, "queries[0].to: a query needs `to`"),
+        (
+            {"queries": [{"from": "host", "to": "host:1", "port": 2}]},
+            "queries[0].port: `to` says another port",
+        ),
+        (
+            {"queries": [{"from": "host", "to": "host:1/TCP", "protocol": "UDP"}]},
+            "queries[0].protocol: `to` says",
+        ),
+        ({"queries": [{"from": "host", "to": "host:70000"}]}, "queries[0].to: `70000` is no port"),
+        (
+            {"queries": [{"from": "host", "to": "host:1/IP"}]},
+            "queries[0].to: `IP` is no protocol; use one of",
+        ),
+        ({"queries": [{"from": "host", "to": "host:1", "expect": "no"}]}, "queries[0].expect: `no` is no"),
+        (
+            {"queries": [{"from": "host", "to": "host:1", "expect": {"x": 1}}]},
+            "queries[0].expect.x: `x` is no",
+        ),
+        (
+            {"queries": [{"from": "host", "to": "host:1", "expect": {"egress": "redirect"}}]},
+            "queries[0].expect.egress: `redirect` cannot be; use one of allow, deny, null",
+        ),
+        ({"lookups": [{"name": "a.b", "ip": "1.2.3.4"}]}, "lookups[0].from: a lookup needs the endpoint"),
+        (WEB | {"lookups": [{"from": "web", "name": "a.b"}]}, "lookups[0].ip: a lookup needs `ip` or `ips`"),
+        (WEB | {"at": float("nan")}, "at: `nan` is no time"),
+        (
+            WEB | {"services": [{"name": "s", "endpoints": ["host"]}]},
+            "services[0].endpoints[0]: `host` is no",
+        ),
+        (WEB | {"policies": [{"kind": "CiliumCIDRGroup"}]}, "policies[0].metadata: Required value"),
+    ],
+)
+def test_problems_have_paths(document: Any, problem: str) -> None:
+    found, problems = parse_scenario(document)
+    assert found is None
+    assert any(problem in str(each) for each in problems), list(map(str, problems))
+
+
+def test_all_problems_at_once() -> None:
+    document = {
+        "endpoints": [{"name": "a", "ips": ["x"]}],
+        "queries": [{"from": "b", "to": "c:1", "expect": "d"}] * 2,
+    }
+    assert len(parse_scenario(document)[1]) == 7
+
+
+def test_who_is_meant() -> None:
+    found = scenario(
+        endpoints=[
+            {"name": "web"},
+            {"name": "web", "namespace": "prod"},
+            {"name": "host", "namespace": "prod"},
+        ],
+        services=[{"name": "web"}, {"name": "web", "namespace": "prod"}, {"name": "db", "namespace": "prod"}],
+    )
+    first, second, third = found.endpoints
+    for text, party in (
+        ("web", first),
+        ("pod/web", first),
+        ("prod/web", second),
+        ("pod/prod/web", second),
+        ("host", third),
+        ("svc/web", found.services[0]),
+        ("service/prod/web", found.services[1]),
+        ("svc/db", found.services[2]),
+        ("db.prod.svc", found.services[2]),
+        ("DB.prod.svc.cluster.local.", found.services[2]),
+        ("kube-dns", found.stand_in),
+        ("kube-system/kube-dns", found.stand_in),
+    ):
+        assert parse_party(found, text) is party, text
+    node = parse_party(found, "remote-node")
+    assert isinstance(node, Node)
+    assert parse_party(found, "Kubernetes.io") == Name("kubernetes.io.")
+    assert str(parse_party(found, "2001:DB8::1")) == "2001:db8::1"
+    for text in ("nobody", "pod/nobody", "svc/nobody", "a/b.c", ""):
+        assert parse_party(found, text) is None
+    with pytest.raises(ValueError, match="may be any of"):
+        parse_party(scenario(endpoints=[{"name": "x", "namespace": n} for n in "ab"]), "x")
+
+
+def test_targets() -> None:
+    assert parse_target("a:1") == ("a", 1, None)
+    assert parse_target("a/b:53/udp") == ("a/b", 53, Protocol.UDP)
+    assert parse_target("[2001:db8::1]:443") == ("2001:db8::1", 443, None)
+    assert parse_target("[2001:db8::1]") == ("2001:db8::1", None, None)
+    assert parse_target("2001:db8::1:443") == ("2001:db8::1:443", None, None)
+    assert parse_target("a:1/ICMPv6") == ("a", 1, Protocol.ICMPV6)
+
+
+def test_a_namespace_has_its_name_as_a_label() -> None:
+    rule = {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "prod"}}}]}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "np"}}
+    found = scenario(
+        endpoints=[{"name": "a"}, {"name": "b", "namespace": "prod"}, {"name": "c", "namespace": "dev"}],
+        policies=[kind | {"spec": {"podSelector": {}, "ingress": [rule]}}],
+        queries=[{"from": "b", "to": "a:1"}, {"from": "c", "to": "a:1"}],
+    )
+    assert [answer.verdict for answer in ask(found)] == ["allow", "deny"]
+
+
+def test_reason_and_rules_are_those_of_the_side_that_denied_first() -> None:
+    found = scenario(
+        endpoints=[{"name": n, "labels": {"app": n}} for n in "ab"],
+        policies=[
+            policy(
+                "out", endpointSelector={"matchLabels": {"app": "a"}}, egressDeny=[{"toEntities": ["all"]}]
+            ),
+            policy(
+                "in", endpointSelector={"matchLabels": {"app": "b"}}, ingressDeny=[{"fromEntities": ["all"]}]
+            ),
+        ],
+        queries=[{"from": "a", "to": "b:1"}, {"from": "b", "to": "b:1"}],
+    )
+    both, one = ask(found)
+    assert (both.egress, both.ingress, both.reason) == ("deny", "deny", "POLICY_DENY")
+    assert [rule.origin.name for rule in both.rules] == ["out"]
+    assert (one.egress, one.ingress) == ("allow", "deny")
+    assert [rule.to_dict() for rule in one.rules] == [
+        {
+            "policy": "in",
+            "kind": "CiliumNetworkPolicy",
+            "namespace": "default",
+            "direction": "ingress",
+            "rule": "spec.ingressDeny[0]",
+        }
+    ]
+
+
+def test_groups_services_and_cidr_groups_are_expanded() -> None:
+    group = {"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup", "metadata": {"name": "g"}}
+    rules = [{"toCIDRSet": [{"cidrGroupRef": "g"}]}, {"toCIDRSet": [{"cidrGroupRef": "h"}]}]
+    found = scenario(
+        **WEB,
+        policies=[policy("p", egress=rules), group | {"spec": {"externalCIDRs": ["203.0.113.0/25"]}}],
+        cidrGroups=[{"name": "h", "externalCIDRs": ["198.51.100.0/24"]}],
+        queries=[{"from": "web", "to": f"{ip}:1"} for ip in ("203.0.113.1", "203.0.113.200", "198.51.100.1")],
+    )
+    assert [answer.verdict for answer in ask(found)] == ["allow", "deny", "allow"]
+    assert len(found.results) == 1
+
+
+def test_strict_dns_rules_teach_by_dns_rules_only() -> None:
+    document = {
+        **WEB,
+        "policies": [policy("p", egress=[CLUSTER_DNS, {"toFQDNs": [{"matchPattern": "*.example.com"}]}])],
+        "lookups": [{"from": "web", "name": "a.example.com", "ip": "203.0.113.1"}],
+        "queries": [{"from": "web", "to": "203.0.113.1:1"}, {"from": "web", "to": "b.example.com:1"}],
+    }
+    assert [answer.verdict for answer in ask(scenario(**document))] == ["allow", "allow"]
+    strict = ask(scenario(**document, strictDnsRules=True))
+    assert [answer.verdict for answer in strict] == ["deny", "deny"]
+    assert "no `rules.dns`" in strict[0].notes[0]
+    assert "not learned" in strict[1].notes[-1]
+
+
+def test_when_a_query_is_asked() -> None:
+    lookups = [{"from": "web", "name": "a.b", "ip": "203.0.113.1", "at": at} for at in (5, 9)]
+    own = [{"name": "a.b", "ip": "203.0.113.2", "at": 20}]
+    base = {"from": "web", "to": "host:1"}
+    queries = [base, base | {"at": 3}, base | {"lookups": own}]
+    found = scenario(**WEB, lookups=lookups, queries=queries)
+    assert [found.now(query) for query in found.queries] == [9, 3, 20]
+    found = scenario(**WEB, lookups=lookups, queries=queries, at=7)
+    assert [found.now(query) for query in found.queries] == [7, 3, 20]
+    assert scenario(**WEB).now(query_of(found.endpoints[0], found.endpoints[0], 1)) == 0
+
+
+@pytest.mark.parametrize(
+    ("expect", "count"),
+    [
+        (None, 0),
+        ("allow", 0),
+        ("deny", 1),
+        ("refused", 1),
+        ({"verdict": "allow", "reason": "allowed"}, 0),
+        ({"rules": []}, 1),
+        ({"rules": [{"rule": "spec.egress[0]"}]}, 0),
+        ({"rules": [{"rule": "spec.egress[0]"}] * 2}, 1),
+        ({"egress": "deny", "ingress": "deny", "verdict": "allow"}, 2),
+    ],
+)
+def test_differences(expect: Any, count: int) -> None:
+    found = scenario(
+        **WEB,
+        policies=[policy("p", egress=[{"toCIDR": ["203.0.113.0/24"]}])],
+        queries=[{"from": "web", "to": "203.0.113.1:1", "expect": expect}],
+    )
+    assert len(differences(found.queries[0], ask(found)[0])) == count
+
+
+# --- whatever is asked ---------------------------------------------------------------------------------------------
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def shaped(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Values of a schema's shape, with words that mean something here; now and then something else."""
+    words = [
+        "a",
+        "b",
+        "pod/a",
+        "svc/s",
+        "host",
+        "a.b",
+        "x.a.b:443",
+        "10.0.0.1",
+        "203.0.113.7:53/UDP",
+        "::1",
+        "TCP",
+    ]
+    kind = schema.get("type")
+    value: st.SearchStrategy[Any] = ANYTHING
+    if "enum" in schema:
+        value = st.sampled_from(schema["enum"])
+    elif kind == "string":
+        value = st.sampled_from(words) | st.text(max_size=5)
+    elif kind in ("integer", "number"):
+        value = st.integers(0, 100) | st.integers() | st.floats()
+    elif kind == "boolean":
+        value = st.booleans()
+    elif kind == "array":
+        value = st.lists(shaped(schema["items"]), max_size=3)
+    elif kind == "object" and "properties" in schema:
+        members = {key: shaped(member) for key, member in schema["properties"].items()}
+        required = {key: members[key] for key in schema.get("required", ())}
+        value = st.fixed_dictionaries(
+            required, optional={k: v for k, v in members.items() if k not in required}
+        )
+    elif kind == "object":
+        value = st.dictionaries(st.sampled_from(words) | st.text(max_size=5), st.text(max_size=3), max_size=2)
+    return value
+
+
+CASE_POLICIES = [
+    p for path in sorted(CASES.glob("*.yaml")) for p in yaml.safe_load(path.read_text())["policies"]
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(shaped(SCENARIO) | ANYTHING, st.lists(st.sampled_from(CASE_POLICIES), max_size=3))
+def test_any_document_has_answers_or_problems(document: Any, policies: list[Any]) -> None:
+    if isinstance(document, dict) and isinstance(document.get("endpoints"), list):
+        document = {**document, "endpoints": [{"name": "a"}, {"name": "b"}, *document["endpoints"]]}
+    found, problems = parse_scenario(document, policies)
+    assert (found is None) == bool(problems)
+    if found is not None:
+        for query in found.queries:
+            answer = found.answer(query)
+            json.dumps(answer.to_dict())
+            assert isinstance(str(query), str)
+            differences(query, answer)
+
+
+def broken(value: Any, draw: Any) -> Any:
+    """A document in which one thing is something else."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 5)):
+        key = draw(st.sampled_from(sorted(value)))
+        return {**value, key: broken(value[key], draw)}
+    if isinstance(value, list) and value and draw(st.integers(0, 5)):
+        index = draw(st.integers(0, len(value) - 1))
+        return [*value[:index], broken(value[index], draw), *value[index + 1 :]]
+    return draw(ANYTHING)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_broken_case_has_answers_or_problems(data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(CASES.glob("*.yaml"))))
+    document = broken(yaml.safe_load(path.read_text()), data.draw)
+    found, problems = parse_scenario(document)
+    assert (found is None) == bool(problems)
+    for problem in problems:
+        assert problem.path or problem.message.startswith("a scenario")
+    if found is not None:
+        for query in found.queries:
+            differences(query, found.answer(query))
