@@ -86,7 +86,12 @@ def from_policies(policies: Iterable[Policy]) -> Universe:
                         labels.setdefault(found)
     for namespace in sorted({policy.namespace or "default" for policy in known} | {"default"}):
         labels.setdefault(_completed({(K8S, NAMESPACE): namespace}))
-    endpoints = tuple(Known(describe(found), found, None, ports) for found in labels)
+    named: dict[str, Labels] = {}
+    for found in labels:
+        name = describe(found)
+        # Labels may hold commas themselves.
+        named[name if name not in named else f"{name} ({len(named)})"] = found
+    endpoints = tuple(Known(name, found, None, ports) for name, found in named.items())
     return Universe(endpoints, outside_peers(known), question_names(known), ports)
 
 
@@ -170,7 +175,7 @@ def describe(labels: Labels) -> str:
         elif key in (CLUSTER, SERVICE_ACCOUNT) and value == "default":
             continue
         else:
-            own.append(f"{key.removeprefix('io.cilium.k8s.namespace.labels.')}={value}")
+            own.append(f"{key.replace(f'{NAMESPACE_LABELS}.', 'namespace:')}={value}")
     return f"{namespace}/{','.join(own) or '*'}"
 
 
