@@ -18,6 +18,7 @@ from namewall.model.labels import (
     DEFAULT_CLUSTER,
     K8S,
     NAMESPACE,
+    NAMESPACE_LABELS,
     SERVICE_ACCOUNT,
     Label,
     Labels,
