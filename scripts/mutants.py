@@ -6,8 +6,8 @@
 
 A mutant is one small change of the syntax tree: a comparison turned, `and` for `or`, a condition negated or left out,
 a constant moved by one, a statement skipped, None returned. Each runs in a forked copy of one process that has the
-test tools loaded, against the quick tests of TESTS, fixed seeds, first failure ends it. spec/mutants-alive.yaml has
-those that live and why: they are found by file, function and change, not by line, so that the list survives edits.
+test tools loaded, against the quick tests of FIRST and THEN, fixed seeds, first failure ends it. Those that live and
+why are in spec/mutants-alive.yaml, found by file, function and change, not by line, so that the list survives edits.
 
 Exit code 1 if one lives without a reason, or if a reason is for a mutant that does not live or is no more.
 Why not a library: mutmut and cosmic-ray start a test run for each mutant (2 s here instead of 0.3), number mutants
@@ -44,16 +44,17 @@ TARGETS = {
     "spec/oracle.py": "spec.oracle",
     "spec/reading.py": "spec.reading",
 }
-TESTS = (
-    "tests/cases",
+FIRST = ("tests/cases",)
+"""Quick, and most mutants end here."""
+THEN = (
     "tests/unit/policy/test_compile.py",
     "tests/unit/policy/test_patterns.py",
     "tests/unit/policy/test_references.py",
     "tests/property/test_meaning.py",
     "tests/property/test_laws.py",
 )
-WORLDS = "400"
-"""Generated worlds for each mutant (NAMEWALL_EXAMPLES)."""
+WORLDS = "160"
+"""NAMEWALL_EXAMPLES."""
 LIMIT = 90
 """Seconds after which a mutant that does not end counts as killed."""
 
@@ -226,14 +227,16 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self.code, module.__dict__)
 
 
-def prepare() -> None:
+def prepare(worlds: str) -> None:
     """What every copy needs, loaded once. Nothing of namewall: the copies import it, with the change in it."""
-    os.environ.update(NAMEWALL_EXAMPLES=WORLDS, PYTHONDONTWRITEBYTECODE="")
+    os.environ.update(NAMEWALL_EXAMPLES=worlds, PYTHONDONTWRITEBYTECODE="")
     os.chdir(ROOT)
     import hypothesis.strategies  # noqa: F401
     import pytest  # noqa: F401
-    import yaml  # noqa: F401
+    import yaml
     from hypothesis import Phase, settings
+
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
 
     settings.register_profile(
         "mutants", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
@@ -248,11 +251,8 @@ def run_tests(change: Changed | None) -> int:
     if change is not None:
         sys.meta_path.insert(0, change)
     sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-    return int(
-        pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:terminalreporter", "--assert=plain", *TESTS]
-        )
-    )
+    quiet = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:terminalreporter", "--assert=plain"]
+    return int(pytest.main([*quiet, *FIRST])) or int(pytest.main([*quiet, *THEN]))
 
 
 def forked(change: Changed | None) -> bool:
@@ -292,12 +292,16 @@ def main() -> int:
     parser.add_argument("target", nargs="*", choices=[[], *TARGETS], help="files; all when left out")
     parser.add_argument("--sample", type=int, default=0, help="run so many, evenly spread")
     parser.add_argument("--skip", type=int, default=0, help="begin the sample at this one")
+    parser.add_argument("--part", default="1/1", help="`1/2` is the first of two halves, for two processes")
     parser.add_argument("--list", action="store_true", help="only name them")
     parser.add_argument(
         "--again", type=Path, help="only those that an earlier run's output, in this file, had alive"
     )
     parser.add_argument("--alive", action="store_true", help="only those with a written reason")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so long and say how far it came")
+    parser.add_argument(
+        "--worlds", default=WORLDS, help=f"generated worlds for each mutant, {WORLDS} when left out"
+    )
     options = parser.parse_args()
     chosen = options.target or list(TARGETS)
     mutants = [mutant for target in chosen for mutant, _ in mutants_of(target)]
@@ -310,10 +314,12 @@ def main() -> int:
         mutants = [mutant for mutant in mutants if f": {mutant.key} (line" in before]
     if options.sample:
         mutants = mutants[options.skip :: max(1, len(mutants) // options.sample)][: options.sample]
+    part, parts = map(int, options.part.split("/"))
+    mutants = mutants[part - 1 :: parts]
     if options.list:
         print(*(f"{mutant.line:5} {mutant.key}" for mutant in mutants), sep="\n")
         return 0
-    prepare()
+    prepare(options.worlds)
     began = time.monotonic()
     if not forked(None):
         print("the tests fail without a mutant, so they could not tell one", file=sys.stderr)
