@@ -49,13 +49,19 @@ static __always_inline __u8 next_flags(const struct packet *p, __u8 flags, bool 
 	return flags;
 }
 
-/* Everything but DNS in plain sight: TCP whose winner lets only questions through would need the proxy. */
+#define TO_PROXY 1 /* beside drop reasons, which begin at 130 */
+
+/* Where the winner lets only questions through, TCP is led to the proxy, which reads them. */
 static __always_inline int dns_only(struct work *w)
 {
-	return w->judgement.dns && !w->judgement.name_ok ? DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL : 0;
+	if (!w->judgement.dns || w->judgement.name_ok)
+		return 0;
+	return w->packet.protocol == IPPROTO_TCP && w->judgement.direction == EGRESS ?
+		       TO_PROXY :
+		       DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL;
 }
 
-/* 0: pass; else a drop reason. Tells of the first packet of what passes. */
+/* 0: pass; TO_PROXY: pass there and nowhere else; else a drop reason. Tells of the first packet of what passes. */
 __noinline int track(struct __sk_buff *skb, __u32 direction)
 {
 	struct work *w = get_work();
@@ -79,6 +85,7 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 			      (w->packet.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 		__u32 expires, generation = w->generation;
 		__u8 flags;
+		int proxy;
 
 		if (!begins) {
 			if (known->generation != generation) {
@@ -87,21 +94,24 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 				reason = judge_flow(known->direction);
 				if (!reason)
 					reason = dns_only(w);
-				if (reason) {
+				if (reason && reason != TO_PROXY) {
 					bpf_map_delete_elem(table, &key);
 					return reason;
 				}
+				if (reason)
+					known->flags |= CONNECTION_PROXY;
 				known->generation = generation;
 			}
+			proxy = forward && known->flags & CONNECTION_PROXY ? TO_PROXY : 0;
 			flags = next_flags(&w->packet, known->flags, forward);
 			expires = w->now + life(&w->packet, flags);
 			if (flags != known->flags)
 				known->flags = flags;
 			else if (flags & CONNECTION_CLOSING)
-				return 0; /* what is closing is not kept alive */
+				return proxy; /* what is closing is not kept alive */
 			if (expires != known->expires)
 				known->expires = expires;
-			return 0;
+			return proxy;
 		}
 	}
 	w->judgement.since = 0;
@@ -109,20 +119,20 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 	reason = judge_flow(direction);
 	if (!reason)
 		reason = dns_only(w);
-	if (reason)
+	if (reason && reason != TO_PROXY)
 		return reason;
 	if (w->packet.protocol == IPPROTO_TCP && w->flags &&
 	    (w->packet.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		return DROP_CT_MISSING_TCP_ACK_FLAG; /* an answer to nothing: who began is not for it to say */
 	fresh.direction = direction;
-	fresh.flags = next_flags(&w->packet, 0, true);
+	fresh.flags = next_flags(&w->packet, reason ? CONNECTION_PROXY : 0, true);
 	fresh.created = w->now;
 	fresh.expires = w->now + life(&w->packet, fresh.flags);
 	fresh.generation = w->generation;
 	if (w->judgement.bits >= 0 && (w->judgement.peer & PEER_NAME) == PEER_NAME)
 		fresh.name_class = w->judgement.peer & PEER_NUMBER;
 	bpf_map_update_elem(table, &key, &fresh, BPF_ANY);
-	return tell_flow(skb, direction, 0);
+	return reason ? reason : tell_flow(skb, direction, 0); /* the proxy may not be there: told of then */
 }
 
 /* Is there a connection that this packet belongs to, and who began it? An enum direction, or -1. */

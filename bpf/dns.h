@@ -17,6 +17,7 @@
 #define DNS_RD 0x0100
 #define DNS_RA 0x0080
 #define DNS_RCODE 0x000f
+#define DNS_NXDOMAIN 3
 #define DNS_REFUSED 5
 
 #define TYPE_A 1
@@ -33,6 +34,7 @@
 #define MAX_JUMPS 16
 #define MAX_PARAMS 8
 #define MAX_HINTS 8
+#define EDNS_SIZE 1232 /* DNS flag day 2020: what passes any path whole */
 #define MAX_TTL 604800 /* RFC 8767, 4: a week is as long as anyone should believe */
 
 #define FNV_PRIME 0x100000001b3ULL
@@ -133,6 +135,7 @@ __noinline int skip_name(__u32 offset)
 
 	if (!w)
 		return -1;
+	w->dns.longest = 0;
 	for (__u32 i = 0; i < MAX_NAME / 2 + 1; i++) {
 		__u8 length;
 
@@ -143,6 +146,8 @@ __noinline int skip_name(__u32 offset)
 			return at + 1;
 		if (length > 63)
 			return -1;
+		if (length > w->dns.longest)
+			w->dns.longest = length;
 		at += 1 + length;
 	}
 	return -1;
@@ -289,9 +294,73 @@ static __always_inline void put_word(__u8 *to, __u16 value)
 	to[1] = value;
 }
 
-/* The question in `w->message` becomes its own answer: REFUSED, with "Blocked" (RFC 8914, 4.16) where the
+/* Which bit of a mask of question types this one has; policy/dns_types.py has the same list. */
+static __always_inline __u32 type_bit(__u32 type)
+{
+	switch (type) {
+	case 1: /* A */
+		return 0;
+	case 28: /* AAAA */
+		return 1;
+	case 5: /* CNAME */
+		return 2;
+	case 65: /* HTTPS */
+		return 3;
+	case 64: /* SVCB */
+		return 4;
+	case 33: /* SRV */
+		return 5;
+	case 12: /* PTR */
+		return 6;
+	case 15: /* MX */
+		return 7;
+	case 16: /* TXT */
+		return 8;
+	case 2: /* NS */
+		return 9;
+	case 6: /* SOA */
+		return 10;
+	case 35: /* NAPTR */
+		return 11;
+	case 257: /* CAA */
+		return 12;
+	case 43: /* DS */
+		return 13;
+	case 48: /* DNSKEY */
+		return 14;
+	case 52: /* TLSA */
+		return 15;
+	case 255: /* ANY */
+		return 16;
+	}
+	return TYPE_OTHER;
+}
+
+/* Offers that answers be no larger than EDNS_SIZE: larger ones come in fragments, which are not read. */
+__noinline int clamp_edns(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+	__u32 at, udp;
+	__u16 size, was, is;
+	__be16 clamped = bpf_htons(EDNS_SIZE);
+
+	if (!w || !w->dns.has_edns)
+		return 0;
+	at = w->dns.after_question + 3; /* past the root's name and the type */
+	size = word_at(w, at);
+	if (size <= EDNS_SIZE)
+		return 0;
+	udp = w->packet.l4_offset;
+	/* At an odd place the sum has the octets the other way round. */
+	was = at & 1 ? size : bpf_htons(size);
+	is = at & 1 ? EDNS_SIZE : clamped;
+	bpf_l4_csum_replace(skb, udp + offsetof(struct udphdr, check), was, is, BPF_F_MARK_MANGLED_0 | 2);
+	return bpf_skb_store_bytes(skb, udp + sizeof(struct udphdr) + at, &clamped, 2, 0);
+}
+
+/* The question in `w->message` becomes its own answer: `code`, with "Blocked" (RFC 8914, 4.16) where the
  * question has EDNS; sides swapped, checksums set. The caller sends it back. */
-__noinline int write_refusal(struct __sk_buff *skb)
+__noinline int write_refusal(struct __sk_buff *skb, __u32 code)
 {
 	struct work *w = get_work();
 	__u32 question, length, old_length, old_words, new_words, offset, udp, i;
@@ -313,7 +382,7 @@ __noinline int write_refusal(struct __sk_buff *skb)
 	offset = udp + sizeof(struct udphdr);
 	if (bpf_skb_load_bytes(skb, offset, w->reply, question))
 		return -1;
-	put_word(w->reply + 2, DNS_QR | DNS_RA | DNS_REFUSED | (w->dns.flags & DNS_RD));
+	put_word(w->reply + 2, DNS_QR | DNS_RA | (code & DNS_RCODE) | (w->dns.flags & DNS_RD));
 	put_word(w->reply + 6, 0);
 	put_word(w->reply + 8, 0);
 	put_word(w->reply + 10, w->dns.has_edns ? 1 : 0);

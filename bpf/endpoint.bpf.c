@@ -13,6 +13,8 @@
 #include "conntrack.h"
 #include "guard.h"
 #include "learn.h"
+#include "tcp_dns.h"
+#include "undelivered.h"
 
 static __always_inline int drop(struct __sk_buff *skb, __u32 direction, __u32 reason)
 {
@@ -38,7 +40,7 @@ static __always_inline struct work *begin(struct __sk_buff *skb, const struct en
 	w->now_ns = bpf_ktime_get_boot_ns();
 	w->now = w->now_ns / 1000000000ULL;
 	w->generation = generation;
-	w->min_ttl = c->min_ttl;
+	w->min_ttl = e->min_ttl;
 	w->secret = c->secret;
 	__builtin_memset(&w->packet, 0, sizeof(w->packet));
 	__builtin_memset(&w->judgement, 0, sizeof(w->judgement));
@@ -102,12 +104,18 @@ static __always_inline int follow(struct __sk_buff *skb, struct work *w, __u32 d
 		    w->packet.protocol != IPPROTO_ICMPV6)
 			return drop(skb, direction, DROP_CT_UNKNOWN_L4_PROTOCOL);
 	}
-	if (is_icmp_error(&w->packet) && (!enforced || related(skb, direction)))
+	if (is_icmp_error(&w->packet) &&
+	    (!enforced || related(skb, direction) || (direction == INGRESS && quotes_question(skb))))
 		return PASS;
 	/* An error about no connection is ICMP as any other: policy must allow its type. */
 	reason = track(skb, direction);
 	if (reason == DROP_POLICY_DENIED && is_icmp_error(&w->packet))
 		reason = DROP_ICMP_ERROR_UNRELATED;
+	if (reason == TO_PROXY) {
+		reason = to_proxy(skb, 1);
+		if (!reason && begins_tcp(&w->packet))
+			tell_flow(skb, direction, 0);
+	}
 	if (reason)
 		return drop(skb, direction, reason);
 	if (w->packet.flags & PACKET_FRAGMENT)
@@ -141,8 +149,43 @@ static __always_inline void tell_refused(struct work *w)
 	end_name_event(w);
 }
 
+/* Answers the question with the code that is right for it. */
+static __always_inline int refuse(struct __sk_buff *skb, struct work *w, const struct endpoint *e,
+				  const struct config *c)
+{
+	__u32 code = DNS_REFUSED;
+
+	if (c->refusal == REFUSAL_NXDOMAIN ||
+	    (c->refusal == REFUSAL_AUTO && e->search && !w->judgement.name_known && rules_pass(w, e->search)))
+		code = DNS_NXDOMAIN;
+	if (write_refusal(skb, code))
+		return TC_ACT_SHOT;
+	/* Into the other end of the veth, past our own program at its way out. */
+	return bpf_redirect_peer(skb->ifindex, 0);
+}
+
+/* A bucket that leaks: each question fills it for `question_ns`, and it holds `burst_ns`. Two CPUs may let one
+ * too many through. */
+static __always_inline bool over_rate(struct work *w, const struct config *c)
+{
+	__u32 slot = w->slot;
+	__u64 *until, filled;
+
+	if (!c->question_ns)
+		return false;
+	until = bpf_map_lookup_elem(&question_rates, &slot);
+	if (!until)
+		return false;
+	filled = *until > w->now_ns ? *until : w->now_ns;
+	if (filled - w->now_ns > c->burst_ns)
+		return true;
+	*until = filled + c->question_ns;
+	return false;
+}
+
 /* A UDP packet to a port where questions are judged. */
-static __always_inline int question(struct __sk_buff *skb, struct work *w)
+static __always_inline int question(struct __sk_buff *skb, struct work *w, const struct endpoint *e,
+				    const struct config *c)
 {
 	bool readable;
 	int reason;
@@ -154,17 +197,32 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w)
 	} else {
 		if (begun_by(w) == INGRESS) /* the workload is the server here */
 			return follow(skb, w, EGRESS);
-		if (readable)
+		if (readable) {
 			w->judgement.name_class = class_of_question(w);
+			w->judgement.type_bit = type_bit(w->dns.query_type);
+		}
 		reason = judge_flow(EGRESS);
 		if (reason)
 			return drop(skb, EGRESS, reason);
 		if (readable)
 			remember(w, !w->judgement.dns || w->judgement.name_ok);
 	}
+	if (w->flags & ENFORCE_EGRESS) {
+		if (over_rate(w, c))
+			return drop(skb, EGRESS, DROP_DNS_RATE_LIMITED);
+		if (readable && c->longest_label && w->dns.longest > c->longest_label) {
+			tell_flow(skb, EGRESS, DROP_DNS_LABEL_TOO_LONG);
+			return refuse(skb, w, e, c);
+		}
+	}
 	if (!w->judgement.dns) {
-		if (readable)
-			note_question(is_trusted(&w->packet.remote));
+		if (readable) {
+			bool teaches = is_trusted(&w->packet.remote);
+
+			note_question(teaches);
+			if (teaches && w->flags & LEARNS_NAMES)
+				clamp_edns(skb);
+		}
 		return follow(skb, w, EGRESS);
 	}
 	if (!readable)
@@ -173,13 +231,21 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w)
 		return drop(skb, EGRESS, DROP_IP_OPTIONS);
 	if (w->judgement.name_ok) {
 		note_question(1);
+		clamp_edns(skb);
 		return PASS;
 	}
 	tell_refused(w);
-	if (write_refusal(skb))
-		return TC_ACT_SHOT;
-	/* Into the other end of the veth, past our own program at its way out. */
-	return bpf_redirect_peer(skb->ifindex, 0);
+	return refuse(skb, w, e, c);
+}
+
+/* A TCP packet to such a port. */
+static __always_inline int tcp_question(struct __sk_buff *skb, struct work *w)
+{
+	int action = follow(skb, w, EGRESS);
+
+	if (action == PASS && !skb->mark && may_teach(w))
+		to_proxy(skb, 0);
+	return action;
 }
 
 /* A UDP packet from a port where questions are judged. What nobody asked for drops, and so does what cannot be
@@ -191,7 +257,9 @@ static __always_inline int answer(struct __sk_buff *skb, struct work *w)
 
 	if (load_message(skb, w, MAX_ANSWER)) {
 		if (enforced && begun_by(w) < 0)
-			return drop(skb, INGRESS, DROP_DNS_MALFORMED);
+			return drop(skb, INGRESS,
+				    w->packet.flags & PACKET_FRAGMENT ? DROP_IP_FRAGMENTATION_NOT_SUPPORTED :
+									DROP_DNS_MALFORMED);
 		return follow(skb, w, INGRESS);
 	}
 	if (!(word_at(w, 2) & DNS_QR))
@@ -259,7 +327,9 @@ int from_endpoint(struct __sk_buff *skb)
 	if (is_dhcp_server(&w->packet))
 		return drop(skb, EGRESS, DROP_DHCP_SERVER);
 	if (w->packet.protocol == IPPROTO_UDP && is_dns_port(w->packet.remote_port))
-		return question(skb, w);
+		return question(skb, w, e, c);
+	if (w->packet.protocol == IPPROTO_TCP && is_dns_port(w->packet.remote_port))
+		return tcp_question(skb, w);
 	return follow(skb, w, EGRESS);
 }
 
@@ -338,6 +408,7 @@ IN_BTF(struct pending_set, pending_set);
 IN_BTF(struct flow_event, flow_event);
 IN_BTF(struct name_event, name_event);
 IN_BTF(enum direction, direction);
+IN_BTF(enum refusal, refusal);
 IN_BTF(enum endpoint_flags, endpoint_flags);
 IN_BTF(enum peer_kind, peer_kind);
 IN_BTF(enum policy_flags, policy_flags);

@@ -5,6 +5,17 @@
 
 #include "questions.h"
 
+/* With `namewall.io/rebinding-guard: strict` no name opens these: RFC 1918, RFC 6598 and RFC 4193. */
+static __always_inline bool is_private(const struct address *address)
+{
+	const __u8 *octets = (const __u8 *)address;
+
+	if (is_ipv4(address))
+		return octets[12] == 10 || (octets[12] == 172 && (octets[13] & 0xf0) == 16) ||
+		       (octets[12] == 192 && octets[13] == 168) || (octets[12] == 100 && (octets[13] & 0xc0) == 64);
+	return (octets[0] & 0xfe) == 0xfc;
+}
+
 __noinline int read_found(__u32 index)
 {
 	struct work *w = get_work();
@@ -45,6 +56,8 @@ __noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
 	if (!w || index >= MAX_LEARNED || !read_found(index))
 		return 0;
 	address = w->addresses[index];
+	if (w->flags & REBINDING_STRICT && is_private(&address))
+		return 0;
 	if (class & CLASS_GRANTS) {
 		int result = add_grant(address.high, address.low, w->slot, class & CLASS_NUMBER, deadline);
 
@@ -69,10 +82,11 @@ __noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
 __noinline int learn(void)
 {
 	struct work *w = get_work();
-	__u32 class, ttl, deadline;
+	__u32 class, ttl, deadline, zero = 0;
 	__u64 *told, set;
+	struct config *c = bpf_map_lookup_elem(&config, &zero);
 
-	if (!w)
+	if (!w || !c)
 		return -1;
 	if (read_answers())
 		return -1;
@@ -82,7 +96,7 @@ __noinline int learn(void)
 	keep_chain();
 	class = class_of_question(w);
 	w->judgement.name_class = class;
-	ttl = w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl;
+	ttl = (w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl) + c->grace;
 	deadline = w->now + ttl;
 	w->told.flags = 0;
 	w->told.address_count = 0;

@@ -14,6 +14,15 @@
 #include "grants.h"
 #include "parse.h"
 
+/* The question types that a set of DNS rules lets pass for the name in hand; 0: none. */
+static __always_inline __u32 rules_pass(struct work *w, __u32 rules)
+{
+	struct dns_rule_key key = {.rules = rules, .name_class = w->judgement.name_class & CLASS_NUMBER};
+	__u32 *types = key.name_class ? bpf_map_lookup_elem(&dns_rules, &key) : NULL;
+
+	return types ? *types : 0;
+}
+
 __noinline int consider(__u32 peer)
 {
 	struct work *w = get_work();
@@ -38,10 +47,12 @@ __noinline int consider(__u32 peer)
 	}
 	bits = entry->l4_bits;
 	if (bits == POLICY_L4) {
-		struct dns_rule_key rule = {.rules = entry->rules, .name_class = w->judgement.name_class & CLASS_NUMBER};
+		__u32 types = rules_pass(w, entry->rules);
 
+		if (types)
+			w->judgement.name_known = 1;
 		if (!(entry->flags & POLICY_DNS) || entry->flags & POLICY_DNS_ANY ||
-		    (rule.name_class && bpf_map_lookup_elem(&dns_rules, &rule)))
+		    types >> (w->judgement.type_bit & 31) & 1)
 			w->judgement.name_ok = 1;
 	}
 	if (w->judgement.denied || bits < w->judgement.bits || (bits == w->judgement.bits && !peer))

@@ -72,6 +72,22 @@ __noinline int note_question(__u32 teaches)
 	return 0;
 }
 
+/* Is the question of this hash on its way? */
+static __always_inline bool is_pending(struct work *w, __u64 hash)
+{
+	struct pending_set *set = pending_set_of(w, hash);
+
+	if (!set)
+		return false;
+	for (__u32 i = 0; i < PENDING_WAYS; i++) {
+		struct pending *place = &set->ways[i];
+
+		if ((place->hash & ~1ULL) == hash && place->count && w->now - place->asked <= PENDING_LIFE)
+			return true;
+	}
+	return false;
+}
+
 /* Takes the question this answer is due to: 0 not asked, 1 asked, 3 asked and it teaches. */
 __noinline int take_question(void)
 {

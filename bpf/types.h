@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 /* Goes up whenever a pinned map of an older version cannot be read as it is. */
-#define SCHEMA 1
+#define SCHEMA 2
 
 #define MAX_ADDRESSES 8	  /* of one endpoint */
 #define MAX_BACKENDS 16	  /* different (peer, target port) pairs of one service */
@@ -23,6 +23,7 @@
 #define MAX_ANSWER 4096	  /* octets of a DNS message that is learned from */
 #define MAX_RECORDS 320	  /* looked at in one answer */
 #define MAX_LEARNED 256	  /* addresses learned from one answer */
+#define TYPE_OTHER 31	  /* the bit of question types that have none of their own */
 #define MAX_CHAIN 16	  /* CNAME records of one answer */
 
 enum direction {
@@ -33,6 +34,8 @@ enum direction {
 enum endpoint_flags {
 	ENFORCE_INGRESS = 1,
 	ENFORCE_EGRESS = 2,
+	REBINDING_STRICT = 4, /* private addresses are not granted either */
+	LEARNS_NAMES = 8,     /* some rule of its policy names peers by DNS name */
 };
 
 /* A peer in a policy key: the kind in the two highest bits, the number below them. */
@@ -83,6 +86,8 @@ enum drop_reason {
 	DROP_NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION = 165,
 	DROP_FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND = 175,
 	DROP_FORBIDDEN_ICMPV6_MESSAGE = 176,
+	DROP_SOCKET_LOOKUP_FAILED = 178,  /* no proxy for DNS over TCP: the agent is not there */
+	DROP_SOCKET_ASSIGN_FAILED = 179,
 	DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL = 180,
 	DROP_POLICY_DENY = 181,
 	DROP_VLAN_FILTERED = 182,
@@ -97,6 +102,8 @@ enum drop_reason {
 	DROP_TOO_MANY_BACKENDS = 227,	  /* a service with more than MAX_BACKENDS different backends */
 	DROP_ICMP_ERROR_UNRELATED = 228,  /* an ICMP error about no connection of this endpoint */
 	DROP_MAPPED_ADDRESS = 229,	  /* ::ffff:0:0/96 in an IPv6 header */
+	DROP_DNS_RATE_LIMITED = 230,	  /* more questions than an endpoint may ask */
+	DROP_DNS_LABEL_TOO_LONG = 231,	  /* answered like a refused name */
 };
 
 enum event_type {
@@ -115,12 +122,28 @@ struct address {
 	__u64 low;
 };
 
+/* What a refused question is answered with. */
+enum refusal {
+	REFUSAL_AUTO = 0, /* NXDOMAIN below a search domain of the endpoint, so that its resolver goes on; else REFUSED */
+	REFUSAL_REFUSED = 1,
+	REFUSAL_NXDOMAIN = 2,
+};
+
 struct config {
 	__u32 schema;
 	__u32 generation; /* of everything a verdict depends on: flows judged under another are judged again */
-	__u32 min_ttl;
 	__u32 epoch; /* which numbers (classes, rules) the rows mean: datapath/numbers.py */
+	__u32 refusal; /* enum refusal */
 	__u64 secret; /* of the hash of pending questions */
+	__u64 question_ns; /* a question of one endpoint takes this long to be forgotten; 0: no limit */
+	__u64 burst_ns;	   /* what may be remembered at once: its questions beyond that drop */
+	__u32 longest_label;
+	__u32 grace; /* seconds a grant lives beyond its TTL */
+	__u32 proxy_mark; /* of packets for the proxy, which a rule routes to this host's own sockets; 0: no proxy */
+	__u32 socket_mark; /* the proxy's own sockets have it: another's at its port is not it */
+	__u16 proxy_port4;
+	__u16 proxy_port6;
+	__u32 reserved;
 	struct address gateway4;
 	struct address gateway6;
 };
@@ -136,6 +159,8 @@ struct endpoint {
 	__u8 mac[6];
 	__u8 gateway_mac[6];
 	__u32 address_count;
+	__u32 min_ttl;
+	__u32 search; /* a set of DNS patterns: the names below the search domains of its resolv.conf */
 	struct address addresses[MAX_ADDRESSES];
 };
 
@@ -170,6 +195,7 @@ struct policy_entry {
 	__u32 rules; /* a set of DNS patterns */
 };
 
+/* The value is a mask of question types: bit `type_bit()` for those it knows, TYPE_OTHER for all others. */
 struct dns_rule_key {
 	__u32 rules;
 	__u32 name_class;
@@ -208,6 +234,7 @@ enum connection_flags {
 	CONNECTION_FIN_FORWARD = 2,
 	CONNECTION_FIN_REPLY = 4,
 	CONNECTION_CLOSING = 8,
+	CONNECTION_PROXY = 16, /* DNS over TCP, led to the proxy */
 };
 
 struct connection {

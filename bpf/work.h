@@ -58,14 +58,14 @@ struct judgement {
 	__u32 kept;	 /* the class that opened it */
 	__u32 name_class; /* what is asked for, in a DNS question */
 	__u16 port;
-	__u16 reserved;
+	__u16 type_bit; /* of its type */
 	/* The answer. */
 	__u32 denied;
 	__s32 bits; /* -1: nothing matched */
-	__u32 specific;
 	__u32 peer;
 	__u32 dns;	/* the winner lets through questions only */
 	__u32 name_ok;	/* and this one is among them */
+	__u32 name_known; /* some rule lets its name pass, for this type or another */
 };
 
 struct link {
@@ -112,6 +112,7 @@ struct dns {
 	__u32 lowest; /* pointers must lead below this */
 	__u32 end;    /* of the part being read */
 	__u32 ended;
+	__u32 longest; /* octets of the longest label of the question's name */
 	__u64 chain[MAX_CHAIN + 1];
 	struct link links[MAX_CHAIN];
 	struct found found[MAX_LEARNED];

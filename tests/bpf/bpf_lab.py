@@ -80,6 +80,8 @@ class Server:
         self.zone: dict[tuple[str, str], list[str]] = {}
         """(name, type) → records, `name ttl IN type data` or data alone (TTL 1)."""
         self.asked: list[str] = []
+        self.clients: list[str] = []
+        """Who connected for DNS over TCP."""
         self.rewrite: Callable[[dns.message.Message], list[bytes]] | None = None
         self._sockets: list[socket.socket] = []
         self._namespace = namespace
@@ -99,6 +101,26 @@ class Server:
             server.bind((address, port))
             server.listen(64)
         self._start(server, self._tcp)
+
+    def serve_dns_stream(self, address: str, port: int = 53) -> None:
+        with inside(self._namespace):
+            server = socket.socket(_family(address), socket.SOCK_STREAM)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind((address, port))
+            server.listen(64)
+        self._start(server, self._dns_stream)
+
+    def _dns_stream(self, server: socket.socket) -> None:
+        while True:
+            client, _ = server.accept()
+            self.clients.append(client.getpeername()[0])
+            threading.Thread(target=self._guard, args=(self._dns_talk, client), daemon=True).start()
+
+    def _dns_talk(self, client: socket.socket) -> None:
+        with client, client.makefile("rb") as file:
+            while head := file.read(2):
+                for answer in self.answer(file.read(int.from_bytes(head, "big"))):
+                    client.sendall(len(answer).to_bytes(2, "big") + answer)
 
     def _start(self, server: socket.socket, loop: Callable[[socket.socket], None]) -> None:
         self._sockets.append(server)
@@ -286,6 +308,7 @@ class Lab:
         self.server = Server(self.world)
         for address in (RESOLVER4, RESOLVER6):
             self.server.serve_dns(address)
+            self.server.serve_dns_stream(address)
         for address in ("0.0.0.0", "::"):
             self.server.serve_tcp(address, 443)
             self.server.serve_tcp(address, 80)

@@ -892,13 +892,15 @@ def test_dns_rules_on_another_port(lab: Lab, pod: Pod, bench: Bench) -> None:
     assert not bench.sends(pod, question(pod, "a.example"))
 
 
-def test_tcp_under_dns_rules_drops_unless_every_name_passes(lab: Lab, pod: Pod, bench: Bench) -> None:
+def test_tcp_under_dns_rules_needs_the_proxy_unless_every_name_passes(
+    lab: Lab, pod: Pod, bench: Bench
+) -> None:
     def passes(rules: object) -> bool:
         lab.apply(tables(egress(allow(protocol=TCP, port=53, dns=rules)), pod.row()))  # type: ignore[arg-type]
         return bench.sends(pod, out(pod, RESOLVER4, tcp(random.randint(1024, 60000), 53)))
 
     assert not passes(frozenset({"a.example."}))
-    assert reasons(bench) == [DropReason.PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL]
+    assert reasons(bench) == [DropReason.SOCKET_LOOKUP_FAILED]
     assert passes("any")
 
 

@@ -24,6 +24,7 @@ from namewall.agent import node
 from namewall.agent.api import Api, socket_path
 from namewall.agent.cilium_objects import Mirror, identity_labels_of
 from namewall.agent.directory import Directory
+from namewall.agent.dns_proxy import DnsProxy
 from namewall.agent.dns_records import RecordsWriter, host_resolvers, records
 from namewall.agent.drop_events import DropEvents
 from namewall.agent.endpoints import Endpoint, Endpoints
@@ -143,8 +144,11 @@ class Agent:
         self._tables = NodeTables()
         self._learner = Learner(instance, self._datapath, cluster.min_ttl)
         self._endpoints = Endpoints(self._identities, self._namespace_labels)
+        self._proxy = DnsProxy(instance, self._datapath, self._learner.names.names_of)
+        self._proxy.told = self._learner.drain
         self._observer = self._observe()
         self._reconciler = Reconciler(self._datapath, self._desired)
+        self._reconciler.after_pass(self._proxy.take)
         self._reconciler.after_pass(self._applied)
         self._mirror = Mirror(self._client, self._endpoints, self._items(PODS.plural))
         self._status = PolicyStatus(self._client)
@@ -178,6 +182,7 @@ class Agent:
             self._endpoints.reconciler = self._reconciler
             start(self._reconciler.run())
             await self._reconciler.settled()
+            await self._proxy.start({int(cidr.version) for cidr in self._cluster.pod_cidrs})
             start(self._learner.run())
             start(self._observer.run())
             start(self._drop_events.run())

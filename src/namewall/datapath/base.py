@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,19 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What an answer said to an endpoint over TCP. `name` is canonical, `server` an address and a port."""
+
+    endpoint: int
+    name: str
+    addresses: tuple[Address, ...]
+    ttl: int
+    query_type: int
+    server: tuple[Address, int]
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """A live connection of an endpoint. `direction` says who began it: EGRESS, the endpoint did."""
 
@@ -80,6 +93,15 @@ class Datapath(Protocol):
 
     def recheck(self) -> None:
         """The next `apply` looks at what others may have removed: the programs at interfaces."""
+
+    def lead_to(self, ports: Mapping[int, int]) -> None:
+        """DNS over TCP goes to this process's listeners: IP version → port (see `transparent.listen`)."""
+
+    def learn(self, lesson: Lesson) -> None:
+        """Grant what an answer teaches, as the programs do; it holds when this returns. Told of as `Learned`."""
+
+    def tell(self, event: Event) -> None:
+        """What was seen elsewhere stands among the events, to be read with them."""
 
     def events_fd(self) -> int:
         """Readable when events wait. Wake-ups are rare by design: read slowly (every 100 ms or so) besides."""

@@ -29,6 +29,10 @@ class EventReader:
         events, self._waiting = self._waiting, []
         return events
 
+    def tell(self, event: Event) -> None:
+        """An event from elsewhere, to be read with the others."""
+        self._waiting.append(event)
+
     def close(self) -> None:
         self._ring.close()
 

@@ -16,17 +16,18 @@ from ipaddress import IPv4Address, IPv6Address
 
 from namewall.datapath import layout, libbpf, objects, rows
 from namewall.datapath.attach import Attachments
-from namewall.datapath.base import Connection, Grant, Options
+from namewall.datapath.base import Connection, Grant, Lesson, Options
 from namewall.datapath.events import EventReader
 from namewall.datapath.maps import PerEndpoint, Table, memory
 from namewall.datapath.names import Names
 from namewall.datapath.numbers import read_numbers, write_numbers
 from namewall.datapath.slots import Slots
 from namewall.datapath.support import check_support
+from namewall.datapath.transparent import route, unroute
 from namewall.model.errors import Cannot
-from namewall.model.flow import DropReason, Event, Flow, MatchType
+from namewall.model.flow import DropReason, Event, Flow, Learned, MatchType
 from namewall.model.instance import Instance
-from namewall.model.net import Direction, Network
+from namewall.model.net import Direction, Network, is_private
 from namewall.policy.map_state import ALLOW_ALL, MapState, RuleOrigin
 from namewall.state.tables import EndpointRow, NodeTables, VipKey
 
@@ -38,6 +39,7 @@ GATEWAY4, GATEWAY6 = IPv4Address("169.254.1.1"), IPv6Address("fe80::1")
 """What every workload's default route points at (design.md section 5, Addresses)."""
 SWEEP_EVERY = 10.0
 """Seconds: sweeping reads all grants."""
+SEARCH = list(layout.ENDPOINT.fields).index("search")
 TABLES = ("endpoints", "ipcache", "cidrs", "policies", "dns_rules", "services", "trusted")
 
 
@@ -117,6 +119,7 @@ class KernelDatapath:
     def unload(self) -> None:
         """Works without `load`, and where nothing is."""
         self.close()
+        unroute(self._instance)
         if os.path.isdir(self._pins):
             self._attachments.detach_all()
             objects.remove_tree(self._pins)
@@ -187,9 +190,9 @@ class KernelDatapath:
         self._names.grant(tables.known_names, self._slots.of_scopes())
         changed |= table["endpoints"].put(values)
         failed += self._attach(tables.endpoints.values(), opened)
-        if self._config.min_ttl != tables.min_ttl:
-            self._config.min_ttl = tables.min_ttl
-            self._config.write()
+        if self._config.dns != tables.dns:
+            self._config.dns = tables.dns
+            self._config.bump()
         if changed:
             self._config.bump()
 
@@ -236,6 +239,7 @@ class KernelDatapath:
 
     def _forget_rules(self) -> None:
         in_use = {layout.POLICY_ENTRY.unpack(value)[3] for value in self._tables["policies"].rows.values()}
+        in_use |= {fields[SEARCH] for fields in self._realized_endpoints().values()}
         self._numbers.forget_rules(forms for forms, number in self._numbers.rules.items() if number in in_use)
 
     def _number_policies(
@@ -297,8 +301,9 @@ class KernelDatapath:
             if row.policy not in tables.policies:
                 raise ValueError(f"endpoint {row.id} names policy {row.policy}, which is not there")
             slot = self._slots.of(row)
+            search = self._numbers.of_rules(rows.search_forms(row)) if row.search else 0
             values[row.ifindex.to_bytes(4, "little")] = rows.endpoint_value(
-                row, slot, numbers_of[row.policy], state
+                row, slot, numbers_of[row.policy], state, tables.min_ttl, search
             )
         return values
 
@@ -361,6 +366,33 @@ class KernelDatapath:
             bits = sum(1 << (port & 63) for port in wanted if port >> 6 == index)
             libbpf.update(fd, index.to_bytes(4, "little"), bits.to_bytes(8, "little"))
         self._dns_ports = set(wanted)
+
+    # The proxy of DNS over TCP.
+
+    def lead_to(self, ports: Mapping[int, int]) -> None:
+        """See `base.Datapath.lead_to`. Raises Cannot."""
+        self._loaded()
+        route(self._instance, ports)
+        self._config.marks = self._instance.proxy_mark, self._instance.socket_mark
+        self._config.ports = ports.get(4, 0), ports.get(6, 0)
+        self._config.write()
+
+    def learn(self, lesson: Lesson) -> None:
+        """See `base.Datapath.learn`."""
+        row = self._desired.endpoints.get(lesson.endpoint)
+        slot = self._slots.of_scopes().get(row.scope) if row is not None else None
+        if row is None or slot is None:
+            return
+        floor = self._desired.min_ttl if row.min_ttl is None else row.min_ttl
+        ttl = max(lesson.ttl, floor) + self._desired.dns.grace
+        addresses = [one for one in lesson.addresses if not (row.strict and is_private(one))]
+        granted, told, full = self._names.learn(slot, lesson.name, addresses, int(lesson.time) + ttl)
+        if told:
+            what = (lesson.time, row.id, row.scope, lesson.name, tuple(told), ttl, lesson.query_type)
+            self._events.tell(Learned(*what, *lesson.server, granted=granted, full=full))
+
+    def tell(self, event: Event) -> None:
+        self._events.tell(event)
 
     # Reading.
 

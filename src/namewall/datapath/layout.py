@@ -14,7 +14,7 @@ from namewall.model.net import Network
 from namewall.model.packed import pack_address as pack_address
 from namewall.model.packed import unpack_address as unpack_address
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_ADDRESSES = 8
 MAX_BACKENDS = 16
 GRANT_SLOTS = 4
@@ -22,7 +22,8 @@ GRANT_PAGES = 32
 PENDING_SETS = 512
 PENDING_SET_BYTES = 128
 
-ENFORCE_INGRESS, ENFORCE_EGRESS = 1, 2
+ENFORCE_INGRESS, ENFORCE_EGRESS, REBINDING_STRICT, LEARNS_NAMES = 1, 2, 4, 8
+REFUSALS = {"auto": 0, "refused": 1, "nxdomain": 2}
 INSIDE = 1
 POLICY_DENY, POLICY_DNS, POLICY_DNS_ANY = 1, 2, 4
 PEER_CIDR, PEER_CIDR_INSIDE, PEER_NAME, PEER_NUMBER = 0x40000000, 0x80000000, 0xC0000000, 0x3FFFFFFF
@@ -72,10 +73,15 @@ class Layout:
         return struct.calcsize("<" + "".join(before))
 
 
-CONFIG = Layout("config", "schema:I generation:I min_ttl:I epoch:I secret:Q gateway4:16s gateway6:16s")
+CONFIG = Layout(
+    "config",
+    "schema:I generation:I epoch:I refusal:I secret:Q question_ns:Q burst_ns:Q longest_label:I grace:I "
+    "proxy_mark:I socket_mark:I proxy_port4:H proxy_port6:H reserved:I gateway4:16s gateway6:16s",
+)
 ENDPOINT = Layout(
     "endpoint",
-    "id:I scope:I slot:I identity:I policy:I flags:I mac:6s gateway_mac:6s address_count:I addresses:128s",
+    "id:I scope:I slot:I identity:I policy:I flags:I mac:6s gateway_mac:6s address_count:I min_ttl:I search:I "
+    "addresses:128s",
 )
 PREFIX_KEY = Layout("prefix_key", "length:I address:16s")
 IPCACHE_ENTRY = Layout("ipcache_entry", "identity:I flags:I")

@@ -15,6 +15,7 @@ from namewall.datapath.maps import PerEndpoint, memory
 from namewall.datapath.numbers import Numbers
 from namewall.fqdn.automaton import Automaton, build, selectors_of
 from namewall.fqdn.change import changed
+from namewall.model.net import Address, never_granted
 from namewall.state.tables import KnownName
 
 ETHERNET = bytes(14)
@@ -92,6 +93,24 @@ class Names:
                 continue
             self._run(layout.MAINTAIN_GRANT, slot, address, number, deadline, 0)
             self._granted[key] = deadline
+
+    def learn(
+        self, slot: int, name: str, addresses: Iterable[Address], deadline: int
+    ) -> tuple[bool, list[Address], bool]:
+        """An answer's addresses for a name: bpf/learn.h. Whether some pattern matches the name, the addresses that
+        may be granted, and whether the quota was too small for one."""
+        selectors = self._automaton.match(name)
+        granted = any(selector.startswith("fqdn:") for selector in selectors)
+        allowed = [address for address in addresses if not never_granted(address)]
+        if not granted:
+            return False, allowed, False
+        number = self._numbers.of_class(selectors)
+        results = {
+            address: self._run(layout.MAINTAIN_GRANT, slot, layout.pack_address(address), number, deadline, 0)
+            for address in allowed
+        }
+        told = [address for address, result in results.items() if result != layout.GrantResult.NEVER]
+        return True, told, layout.GrantResult.FULL in results.values()
 
     def _run(self, operation: int, slot: int, address: bytes, number: int, deadline: int, page: int) -> int:
         request = layout.MAINTAIN_REQUEST.pack(address, operation, slot, number, deadline, page, 0)

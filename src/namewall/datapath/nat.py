@@ -58,16 +58,19 @@ class NatTables:
     hairpin_sources: tuple[Address, ...] = HAIRPIN_SOURCES
 
 
-def ruleset(table: str, wanted: NatTables) -> str:
-    """Input for `nft -f -` that makes the table what is wanted, whatever it was."""
-    body = "\n".join(_body(wanted))
+def ruleset(table: str, wanted: NatTables, exempt: int = 0) -> str:
+    """Input for `nft -f -` that makes the table what is wanted, whatever it was.
+
+    Packets marked `exempt` are for sockets of this host (datapath/transparent.py) and stay as they are.
+    """
+    body = "\n".join(_body(wanted, exempt))
     digest = hashlib.sha256(body.encode()).hexdigest()
     # The first line makes the table where it is missing, so that deleting it cannot fail.
     head = f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n"
     return f'{head}comment "{digest}"\n{body}\n}}\n'
 
 
-def _body(wanted: NatTables) -> Iterator[str]:
+def _body(wanted: NatTables, exempt: int) -> Iterator[str]:
     served = {vip: backends for vip, backends in sorted(wanted.services.items(), key=_order) if backends}
     closed = [*wanted.service_ranges, *(ip_network(vip.address) for vip in wanted.services)]
     inside = [*wanted.pod_ranges, *closed, *(ip_network(node) for node in wanted.nodes)]
@@ -93,8 +96,9 @@ def _body(wanted: NatTables) -> Iterator[str]:
     yield "}"
     # -100 is dstnat: its name is not known in the output hook of every nft.
     for hook in ("prerouting", "output"):
-        yield f"chain {hook} {{ type nat hook {hook} priority -100; policy accept; jump services; }}"
-        yield f"chain closed-{hook} {{ type filter hook {hook} priority -90; policy accept;"
+        passes = f" meta mark {exempt:#x} accept;" if exempt and hook == "prerouting" else ""
+        yield f"chain {hook} {{ type nat hook {hook} priority -100; policy accept;{passes} jump services; }}"
+        yield f"chain closed-{hook} {{ type filter hook {hook} priority -90; policy accept;{passes}"
         yield "  ip daddr @closed4 drop"
         yield "  ip6 daddr @closed6 drop"
         yield "}"
@@ -146,6 +150,7 @@ class Nat:
 
     def __init__(self, instance: Instance) -> None:
         self.table = instance.name
+        self._exempt = instance.proxy_mark
         self._applied: NatTables | None = None
 
     def apply(self, wanted: NatTables) -> bool:
@@ -154,7 +159,7 @@ class Nat:
         Looks at the kernel each time: `nft flush ruleset`, which reloading a host's firewall does, takes our
         table with it.
         """
-        text = ruleset(self.table, wanted)
+        text = ruleset(self.table, wanted, self._exempt)
         if self._comment() in text.splitlines():
             return False
         _nft("-f", "-", text=text)

@@ -14,12 +14,13 @@ import hashlib
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from namewall.datapath import layout, libbpf
 from namewall.datapath.base import Options
 from namewall.datapath.numbers import Numbers
 from namewall.model.net import Address
+from namewall.state.tables import DnsSettings, Refusal
 
 MAPS = (
     "config",
@@ -31,6 +32,7 @@ MAPS = (
     "services",
     "trusted",
     "dns_ports",
+    "question_rates",
     "automaton",
     "connections",
     "grants",
@@ -39,6 +41,10 @@ MAPS = (
     "events",
 )
 PROGRAMS = ("from_endpoint", "to_endpoint", "maintain")
+SECOND = 1_000_000_000
+BURST = 2
+"""Seconds' worth of an endpoint's questions that may come at once."""
+REFUSALS: tuple[Refusal, ...] = ("auto", "refused", "nxdomain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def usable(pin_dir: str, numbers: Numbers) -> bool:
         os.close(fd)
     if raw is None:
         return False
-    schema, _, _, epoch, *_ = layout.CONFIG.unpack(raw)
+    schema, _, epoch, *_ = layout.CONFIG.unpack(raw)
     return bool(schema == layout.SCHEMA and epoch == numbers.epoch)
 
 
@@ -112,6 +118,7 @@ def _sizes(folder: str, options: Options) -> dict[str, int]:
         "connections": options.endpoints,
         "grants": options.endpoints,
         "questions": options.endpoints,
+        "question_rates": options.endpoints,
         "events": options.event_bytes,
     }
     for name in sizes:
@@ -146,18 +153,26 @@ class Config:
 
     fd: int
     generation: int
-    min_ttl: int
     epoch: int
     secret: int
     gateways: tuple[Address, Address]
+    dns: DnsSettings = field(default_factory=DnsSettings)
+    marks: tuple[int, int] = (0, 0)
+    """Of packets for the proxy of DNS over TCP and of its sockets."""
+    ports: tuple[int, int] = (0, 0)
+    """The proxy's, for IPv4 and IPv6; 0 is none."""
 
     @classmethod
     def read(cls, fd: int, epoch: int, gateways: tuple[Address, Address]) -> Config:
         raw = libbpf.lookup(fd, bytes(4), layout.CONFIG.size) or bytes(layout.CONFIG.size)
-        schema, generation, min_ttl, _, secret, _, _ = layout.CONFIG.unpack(raw)
+        schema, generation, _, refusal, secret, question_ns, _, label, grace, *more = layout.CONFIG.unpack(
+            raw
+        )
         if not schema:
-            generation, min_ttl, secret = 1, 60, secrets.randbits(64)
-        config = cls(fd, generation, min_ttl, epoch, secret, gateways)
+            generation, secret = 1, secrets.randbits(64)
+        rate = round(SECOND / question_ns) if question_ns else 0
+        dns = DnsSettings(REFUSALS[refusal], grace, rate, label)
+        config = cls(fd, generation, epoch, secret, gateways, dns, (more[0], more[1]), (more[2], more[3]))
         config.write()
         return config
 
@@ -167,7 +182,20 @@ class Config:
             self.fd,
             bytes(4),
             layout.CONFIG.pack(
-                layout.SCHEMA, self.generation, self.min_ttl, self.epoch, self.secret, gateway4, gateway6
+                layout.SCHEMA,
+                self.generation,
+                self.epoch,
+                layout.REFUSALS[self.dns.refusal],
+                self.secret,
+                SECOND // self.dns.rate if self.dns.rate else 0,
+                BURST * SECOND,
+                self.dns.longest_label,
+                self.dns.grace,
+                *self.marks,
+                *self.ports,
+                0,
+                gateway4,
+                gateway6,
             ),
         )
 

@@ -17,6 +17,7 @@ from namewall.datapath.numbers import Numbers
 from namewall.model.flow import Flow
 from namewall.model.identity import Reserved
 from namewall.model.net import Address, Direction, Network, Protocol
+from namewall.policy.dns_types import mask_of, pattern_of
 from namewall.policy.map_state import (
     CidrPeer,
     DnsRules,
@@ -48,8 +49,15 @@ def name_forms(tables: NodeTables) -> tuple[set[str], set[str]]:
             if isinstance(key.peer, FqdnPeer):
                 fqdn.add(key.peer.selector)
             if isinstance(entry.dns, frozenset):
-                dns |= entry.dns
+                dns.update(map(pattern_of, entry.dns))
+    for row in tables.endpoints.values():
+        dns |= search_forms(row)
     return fqdn, dns
+
+
+def search_forms(row: EndpointRow) -> frozenset[str]:
+    """The names below its search domains."""
+    return frozenset(f"**.{domain}" for domain in row.search)
 
 
 def prefixes_of(tables: NodeTables) -> set[Network]:
@@ -193,9 +201,12 @@ def dns_rule_rows(numbers: Numbers, used: Iterable[frozenset[str]], selectors: S
     rows: Rows = {}
     for forms in used:
         number = numbers.of_rules(forms)
+        types: dict[int, int] = defaultdict(int)
         for form in forms:
-            for name_class in selectors.get(f"dns:{form}", ()):
-                rows[layout.DNS_RULE_KEY.pack(number, name_class)] = layout.NUMBER.pack(1)
+            for name_class in selectors.get(f"dns:{pattern_of(form)}", ()):
+                types[name_class] |= mask_of(form)
+        for name_class, mask in types.items():
+            rows[layout.DNS_RULE_KEY.pack(number, name_class)] = layout.NUMBER.pack(mask)
     return rows
 
 
@@ -303,11 +314,17 @@ def _backend(
     return row.identity, kind | number if number else 0, backend.port
 
 
-def endpoint_value(row: EndpointRow, slot: int, policy: int, state: MapState) -> bytes:
+def endpoint_value(
+    row: EndpointRow, slot: int, policy: int, state: MapState, min_ttl: int = 60, search: int = 0
+) -> bytes:
+    """`min_ttl` is the node's, `search` the number of the endpoint's `search_forms`, 0 for none."""
     if len(row.addresses) > layout.MAX_ADDRESSES:
         raise ValueError(f"endpoint {row.id} has more than {layout.MAX_ADDRESSES} addresses")
-    flags = (layout.ENFORCE_INGRESS if state.enforce_ingress else 0) | (
-        layout.ENFORCE_EGRESS if state.enforce_egress else 0
+    flags = (
+        (layout.ENFORCE_INGRESS if state.enforce_ingress else 0)
+        | (layout.ENFORCE_EGRESS if state.enforce_egress else 0)
+        | (layout.REBINDING_STRICT if row.strict else 0)
+        | (layout.LEARNS_NAMES if any(isinstance(key.peer, FqdnPeer) for key in state.entries) else 0)
     )
     addresses = b"".join(map(layout.pack_address, row.addresses))
     return layout.ENDPOINT.pack(
@@ -320,5 +337,7 @@ def endpoint_value(row: EndpointRow, slot: int, policy: int, state: MapState) ->
         row.mac,
         row.gateway_mac,
         len(row.addresses),
+        min_ttl if row.min_ttl is None else row.min_ttl,
+        search,
         addresses,
     )

@@ -8,17 +8,17 @@ events and the order of an `apply` follow bpf/. The clock is an argument.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from namewall.datapath import rows
-from namewall.datapath.base import Connection, Grant
+from namewall.datapath.base import Connection, Grant, Lesson
+from namewall.datapath.judge import Judge
 from namewall.fqdn.automaton import Automaton, build, selectors_of
 from namewall.model.flow import Dropped, DropReason, Event, Flow, Learned, MatchType, Refused
-from namewall.model.identity import Reserved
-from namewall.model.net import Address, Direction, Network, Protocol
-from namewall.policy.lookup import Lookup, cidr_classes, lookup, union
-from namewall.state.tables import EndpointRow, IpcacheRow, NodeTables, VipKey
+from namewall.model.net import Address, Direction, Protocol, is_private, never_granted
+from namewall.policy.lookup import Lookup, union
+from namewall.state.tables import EndpointRow, NodeTables
 
 Answer = Literal["pass", "refused", "drop"]
 CONNECTION_LIFE = 60
@@ -29,6 +29,7 @@ class SimulatedDatapath:
 
     def __init__(self) -> None:
         self.tables = NodeTables()
+        self._tables_say = Judge(self.tables)
         self.applied = 0
         self.loaded = False
         self._automaton: Automaton = build({})
@@ -68,6 +69,7 @@ class SimulatedDatapath:
             return
         self._automaton = automaton
         self.tables = tables
+        self._tables_say = Judge(tables)
         self.applied += 1
         scopes = {row.scope for row in tables.endpoints.values()}
         self._names = {key: names for key, names in self._names.items() if key[0] in scopes}
@@ -81,6 +83,17 @@ class SimulatedDatapath:
             for key, connection in self._connections.items()
             if key[0] in tables.endpoints and self._still(connection)
         }
+
+    def lead_to(self, ports: Mapping[int, int]) -> None:
+        """Nothing comes over TCP here."""
+
+    def learn(self, lesson: Lesson) -> None:
+        row = self.tables.endpoints.get(lesson.endpoint)
+        if row is not None:
+            self._learn(row, lesson)
+
+    def tell(self, event: Event) -> None:
+        self._tell(event)
 
     def events_fd(self) -> int:
         if self._wake is None:
@@ -144,19 +157,7 @@ class SimulatedDatapath:
         if (endpoint, server, name) not in self._asked:
             return False
         self._asked.discard((endpoint, server, name))
-        ttl = max(ttl, self.tables.min_ttl)
-        learned = tuple(address for address in addresses if not self._never(address))
-        for address in learned:
-            held = self._names.setdefault((row.scope, address), {})
-            held[name] = max(int(now) + ttl, held.get(name, 0))
-        if learned:
-            grants = self._grants(name)
-            self._tell(
-                Learned(
-                    now, endpoint, row.scope, name, learned, ttl, 1, server, 53, granted=grants, full=False
-                )
-            )
-        return bool(learned)
+        return self._learn(row, Lesson(endpoint, name, tuple(addresses), ttl, 1, (server, 53), now))
 
     def connect(
         self, endpoint: int, remote: Address, port: int, now: float, protocol: int = Protocol.TCP
@@ -183,49 +184,35 @@ class SimulatedDatapath:
 
     # Inside.
 
+    def _learn(self, row: EndpointRow, lesson: Lesson) -> bool:
+        floor = self.tables.min_ttl if row.min_ttl is None else row.min_ttl
+        ttl = max(lesson.ttl, floor) + self.tables.dns.grace
+        learned = tuple(
+            one for one in lesson.addresses if not self._never(one) and not (row.strict and is_private(one))
+        )
+        for address in learned:
+            held = self._names.setdefault((row.scope, address), {})
+            held[lesson.name] = max(int(lesson.time) + ttl, held.get(lesson.name, 0))
+        if learned:
+            grants = self._grants(lesson.name)
+            what = (lesson.time, row.id, row.scope, lesson.name, learned, ttl, lesson.query_type)
+            self._tell(Learned(*what, *lesson.server, granted=grants, full=False))
+        return bool(learned)
+
     def _judge(
         self, row: EndpointRow, remote: Address, protocol: int, port: int, now: float
     ) -> Lookup | None:
         """None: a service without a ready backend."""
-        backends = self.tables.services.get(VipKey(remote, port, protocol))
-        if backends is None:
-            return self._look_up(row, remote, protocol, port, now)
-        if not backends:
+        held = self._names.get((row.scope, remote), {})
+        names = [name for name, deadline in held.items() if deadline >= now]
+        found = self._tables_say.egress(row, remote, protocol, port, names)
+        if not found:
             return None
-        found = [self._look_up(row, one.address, protocol, one.port, now) for one in set(backends)]
         denied = next((one for one in found if one.verdict == "deny"), None)
         return denied or Lookup("allow", found[0].reason, union([one.dns for one in found]))
 
-    def _look_up(self, row: EndpointRow, remote: Address, protocol: int, port: int, now: float) -> Lookup:
-        peer = self._identity(remote)
-        granted = {
-            selector.removeprefix("fqdn:")
-            for name, deadline in self._names.get((row.scope, remote), {}).items()
-            if deadline >= now and not peer.inside
-            for selector in self._automaton.match(name)
-            if selector.startswith("fqdn:")
-        }
-        cidrs = cidr_classes(remote, rows.prefixes_of(self.tables), peer.inside)
-        state = self.tables.policies[row.policy]
-        return lookup(state, Direction.EGRESS, peer.identity, cidrs, granted, protocol, port)
-
-    def _identity(self, address: Address) -> IpcacheRow:
-        best: tuple[Network, IpcacheRow] | None = None
-        for prefix, row in self.tables.ipcache.items():
-            if address in prefix and (best is None or prefix.prefixlen > best[0].prefixlen):
-                best = prefix, row
-        if best is not None:
-            return best[1]
-        return IpcacheRow(Reserved.WORLD_IPV4 if address.version == 4 else Reserved.WORLD_IPV6, inside=False)
-
     def _never(self, address: Address) -> bool:
-        """bpf/grants.h, `never_granted`."""
-        first = address.packed[0]
-        if address.version == 4:
-            never = first in (0, 127) or first >= 224 or address.packed[:2] == b"\xa9\xfe"
-        else:
-            never = int(address) <= 1 or address.is_link_local or first == 0xFF
-        return never or self._identity(address).inside
+        return never_granted(address) or self._tables_say.identity(address).inside
 
     def _grants(self, name: str) -> bool:
         return any(selector.startswith("fqdn:") for selector in self._automaton.match(name))

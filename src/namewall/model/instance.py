@@ -74,3 +74,18 @@ class Instance:
     def mark(self) -> int:
         """The skb mark and rule base of this instance, 16 bits in the high half; low half is free for use."""
         return 0x4E570000 ^ ((zlib.crc32(self.root.encode()) & 0x7FFF) << 16 if self.root else 0)
+
+    @property
+    def proxy_mark(self) -> int:
+        """Of pods' packets for the proxy of DNS over TCP: a rule leads them to `route_table`."""
+        return self.mark | 1
+
+    @property
+    def socket_mark(self) -> int:
+        """Of that proxy's own sockets."""
+        return self.mark | 2
+
+    @property
+    def route_table(self) -> int:
+        """In which every address is the host's own."""
+        return self.mark >> 16

@@ -14,6 +14,7 @@ from typing import Literal
 
 from namewall.model.net import Address, Direction, Network
 from namewall.policy.compile import ANY_PEER, covering
+from namewall.policy.dns_types import passes, pattern_of
 from namewall.policy.map_state import (
     CidrPeer,
     DnsRules,
@@ -56,8 +57,12 @@ class Lookup:
         return self.verdict == "allow" and dns_passes(self.dns, name)
 
 
-def dns_passes(dns: DnsRules | None, name: str) -> bool:
-    return dns is None or dns == "any" or any(Pattern(form).passes(name) for form in dns)
+def dns_passes(dns: DnsRules | None, name: str, question_type: int = 1) -> bool:
+    return (
+        dns is None
+        or dns == "any"
+        or any(passes(form, question_type) and Pattern(pattern_of(form)).passes(name) for form in dns)
+    )
 
 
 def cidr_classes(address: Address, prefixes: Iterable[Network], inside: bool) -> tuple[CidrPeer, ...]:

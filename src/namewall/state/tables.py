@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from namewall.model.net import Address, Network
 from namewall.policy.map_state import MapState
+
+Refusal = Literal["auto", "refused", "nxdomain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class EndpointRow:
     identity: int
     policy: int
     """Key into NodeTables.policies."""
+    min_ttl: int | None = None
+    """Seconds; None is the node's."""
+    strict: bool = False
+    """Private addresses are not granted either (`namewall.io/rebinding-guard: strict`)."""
+    search: tuple[str, ...] = ()
+    """The search domains of its resolv.conf, canonical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,21 @@ class KnownName:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Of the whole node. A limit of 0 is none."""
+
+    refusal: Refusal = "auto"
+    """`auto`: NXDOMAIN below a search domain of the endpoint, so that its resolver goes on with its list, else
+    REFUSED."""
+    grace: int = 0
+    """Seconds a grant lives beyond its TTL."""
+    rate: int = 0
+    """Questions a second of one endpoint; twice as many may come at once."""
+    longest_label: int = 0
+    """Octets of a label in a question."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeTables:
     endpoints: Mapping[int, EndpointRow] = field(default_factory=dict)
     policies: Mapping[int, MapState] = field(default_factory=dict)
@@ -87,3 +111,4 @@ class NodeTables:
     prefix is no peer in any MapState, but what lies in it must not be found under the prefix around it."""
     min_ttl: int = 60
     """Seconds; a grant lives at least this long."""
+    dns: DnsSettings = DnsSettings()
