@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival mutants check format wheel bench-lab bench-policy lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile mutants check format wheel bench-lab bench-policy lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -29,6 +29,9 @@ mutants: setup-test  ## one-line mutants of what decides; ARGS="--sample 100" fo
 
 test-survival: setup-test  ## 500 questions a second through kill -9, ABSENCE=60 seconds, restart and upgrades
 	$(PY) -m pytest -s -m long tests/survival $(ARGS)
+
+test-hostile: setup-test   ## what a workload with root and raw sockets may try; FLOOD=1000000 packets
+	$(PY) -m pytest -s -m long tests/hostile $(ARGS)
 
 format: setup-test
 	.venv/bin/ruff check --fix .

@@ -28,6 +28,7 @@ from namewall.agent.dns_proxy import DnsProxy
 from namewall.agent.dns_records import RecordsWriter, host_resolvers, records
 from namewall.agent.drop_events import DropEvents
 from namewall.agent.endpoints import Endpoint, Endpoints
+from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner, boottime
 from namewall.agent.observer import RING_BUFFER, Observer
 from namewall.agent.pods import PodManager
@@ -150,6 +151,7 @@ class Agent:
         self._reconciler = Reconciler(self._datapath, self._desired)
         self._reconciler.after_pass(self._proxy.take)
         self._reconciler.after_pass(self._applied)
+        self._host = HostAddresses(self._reconciler.trigger)
         self._mirror = Mirror(self._client, self._endpoints, self._items(PODS.plural))
         self._status = PolicyStatus(self._client)
         self._records = RecordsWriter(self._client, self._wanted_records)
@@ -181,6 +183,7 @@ class Agent:
             await self._pods.adopt()
             self._endpoints.reconciler = self._reconciler
             start(self._reconciler.run())
+            start(self._host.run())
             await self._reconciler.settled()
             await self._proxy.start({int(cidr.version) for cidr in self._cluster.pod_cidrs})
             start(self._learner.run())
@@ -307,7 +310,7 @@ class Agent:
         facts = NodeFacts(
             endpoints=tuple(self._facts(endpoint) for endpoint in endpoints.values()),
             closed=(*self._cluster.pod_cidrs, *self._cluster.service_cidrs),
-            node_addresses=self._node_addresses,
+            node_addresses=tuple(self._host.now),
             services=tables,
             trusted_resolvers=self._trusted(tables),
             known_names=self._learner.names.known(),

@@ -27,12 +27,13 @@ def timestamp() -> str:
 def node_addresses(families: set[int]) -> tuple[Address, ...]:
     """The addresses this host would send from, one of each family that has a default route."""
     found: list[Address] = []
-    for family, probe in ((socket.AF_INET, "198.51.100.1"), (socket.AF_INET6, "2001:db8::1")):
+    for family, probe in ((socket.AF_INET, "192.175.48.1"), (socket.AF_INET6, "2620:4f:8000::1")):
         if (4 if family == socket.AF_INET else 6) not in families:
             continue
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             try:
-                # No packet is sent: connect on UDP only asks the routing table for a source address.
+                # No packet is sent: connect on UDP only asks the routing table for a source address. The probe is
+                # the AS112 project's (RFC 7534), since a lab may route the documentation's own.
                 udp.connect((probe, 9))
                 found.append(ip_address(udp.getsockname()[0].partition("%")[0]))
             except OSError:

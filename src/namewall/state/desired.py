@@ -49,7 +49,7 @@ class EndpointFacts:
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """`pods` are addresses of pods and their identities; `closed` the pod and Service ranges."""
+    """`closed` are the pod and Service ranges, `node_addresses` every address the host answers to."""
 
     endpoints: tuple[EndpointFacts, ...]
     closed: tuple[Network, ...]
