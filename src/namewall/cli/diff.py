@@ -15,8 +15,9 @@ import click
 from namewall.cli.context import WRONG_USAGE, fail
 from namewall.cli.inputs import Complaint, clean, complaint, documents, dumped, texts
 from namewall.cli.lint import is_world
-from namewall.cli.scenarios import ScenarioFile, is_scenario, place
-from namewall.cli.validate import is_other, objects
+from namewall.cli.policy_objects import is_scenario
+from namewall.cli.scenarios import ScenarioFile, place
+from namewall.cli.validate import is_other, judge, objects
 from namewall.policy.diff.changes import Comparison
 from namewall.policy.diff.groups import Group, document, grouped, said
 from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names
@@ -89,12 +90,13 @@ def _read(path: str, broken: list[Complaint]) -> _Side:
             for where, obj in objects(found):
                 if is_other(obj):
                     continue
-                if isinstance(obj, dict) and obj.get("kind") == "CiliumCIDRGroup":
-                    side.groups.append(CidrGroup.parse(obj))
-                    continue
-                policy, problems = parse(obj)
+                problems, _ = judge(obj)
                 broken += [complaint(source, found, problem, where) for problem in problems]
-                if policy is not None:
+                if problems:
+                    continue
+                if obj["kind"] == "CiliumCIDRGroup":
+                    side.groups.append(CidrGroup.parse(obj))
+                elif (policy := parse(obj)[0]) is not None:
                     side.policies.append(policy)
     return side
 

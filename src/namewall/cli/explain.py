@@ -15,7 +15,8 @@ import click
 
 from namewall.cli.context import CANNOT, WRONG_USAGE, fail
 from namewall.cli.inputs import Complaint, clean, documents, dumped, texts
-from namewall.cli.scenarios import ScenarioFile, is_scenario, place
+from namewall.cli.policy_objects import is_scenario
+from namewall.cli.scenarios import ScenarioFile, place
 from namewall.model.documents import Document
 from namewall.model.names import fqdn
 from namewall.model.net import Protocol

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from namewall.cli.context import WRONG_USAGE
 from namewall.cli.inputs import Complaint, clean, complaint, documents, dumped, texts
-from namewall.cli.scenarios import Placed, ScenarioFile, is_scenario, place
-from namewall.cli.validate import is_other, objects
+from namewall.cli.policy_objects import is_scenario
+from namewall.cli.scenarios import Placed, ScenarioFile, place
+from namewall.cli.validate import is_other, judge, objects
 from namewall.model.documents import Document
-from namewall.policy.explain.anatomy import Catalog
+from namewall.model.errors import Problem
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import SEVERITIES, Finding, Project
 from namewall.policy.lint.run import IDS, lint
-from namewall.policy.parse import parse
-from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 
 GRAVE = SEVERITIES[:2]
@@ -95,27 +95,29 @@ def _world(path: str, broken: list[Complaint]) -> ScenarioFile | None:
 
 
 def _lint(placed: list[Placed], world: ScenarioFile | None, broken: list[Complaint]) -> list[dict[str, Any]]:
-    """`world` may be the file the policies come from, or another one."""
+    """`world` may be the file the policies come from, or another one. Invalid objects say nothing."""
+    raws: list[dict[str, Any]] = []
     for one in placed:
-        if isinstance(one.object, dict) and one.object.get("kind") == "CiliumCIDRGroup":
-            continue
-        _, problems = parse(one.object)
-        broken += [complaint(one.source, one.document, problem, one.path) for problem in problems]
-    scenario: Scenario | None = None if world is None else world.scenario
-    raws = [one.object for one in placed]
-    if world is not None and scenario is not None:
-        if world.policies is not placed:
-            scenario, _ = parse_scenario({**world.document.value, "policies": raws, "policyFiles": []})
-        if scenario is not None:
-            catalog = catalog_of(scenario, raws, world.document.value)
-            return _rows(placed, lint(Project(catalog, scenario, public_suffixes())))
-    return _rows(placed, lint(Project(_catalog(raws), None, public_suffixes())))
-
-
-def _catalog(raws: list[Any]) -> Catalog:
+        problems, _ = judge(one.object)
+        broken += [_refused(one, problem) for problem in problems]
+        raws.append({} if problems else one.object)
+    document = {} if world is None else world.document.value
+    scenario = None if world is None else world.scenario
+    if world is not None and world.policies is not placed:
+        given = {key: value for key, value in document.items() if key != "policyFiles"}
+        scenario, _ = parse_scenario({**given, "policies": raws})
     nothing, _ = parse_scenario({"policies": []})
     assert nothing is not None
-    return catalog_of(nothing, [raw if isinstance(raw, dict) else {} for raw in raws], {})
+    catalog = catalog_of(scenario or nothing, raws, document)
+    return _rows(placed, lint(Project(catalog, scenario, public_suffixes())))
+
+
+def _refused(one: Placed, problem: Problem) -> Complaint:
+    found = complaint(one.source, one.document, problem, one.path)
+    if "Deny[" in problem.path and problem.path.endswith(".toFQDNs"):
+        why = "a deny rule cannot name names; leave them out of the allow rules instead"
+        return replace(found, message=f"{found.message}; {why}")
+    return found
 
 
 def _rows(placed: list[Placed], findings: list[Finding]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from namewall.cli.inputs import STDIN, Complaint, complaint, content, documents, texts
-from namewall.cli.validate import is_other, objects
+from namewall.cli.policy_objects import CIDR_GROUP, is_other, is_scenario, objects
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
 from namewall.policy.map_state import RuleOrigin
@@ -76,7 +76,7 @@ class ScenarioFile:
     def judged(self) -> Iterator[tuple[Placed, PolicyResult]]:
         """The policies and what became of them."""
         assert self.scenario is not None
-        found = [one for one in self.policies if one.key[0] != "CiliumCIDRGroup"]
+        found = [one for one in self.policies if one.key[0] != CIDR_GROUP]
         return zip(found, self.scenario.results, strict=True)
 
     def rejected(self) -> list[Complaint]:
@@ -119,12 +119,6 @@ def policy_differences(document: Any, scenario: Scenario) -> list[str]:
         for index, (row, result) in enumerate(zip(expected, results, strict=True))
         if isinstance(row, dict) and "accepted" in row and row["accepted"] is not result.accepted
     ]
-
-
-def is_scenario(document: Document) -> bool:
-    """As opposed to a policy that lies in the same folder."""
-    value = document.value
-    return isinstance(value, dict) and "kind" not in value and ("queries" in value or "tests" in value)
 
 
 def read_scenarios(paths: Iterable[str], broken: list[Complaint]) -> Iterator[ScenarioFile]:

@@ -24,14 +24,15 @@ from namewall.cli.inputs import (
     only_one,
     texts,
 )
+from namewall.cli.policy_objects import CIDR_GROUP, is_other, is_scenario, objects
+from namewall.cli.scenarios import place
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
-from namewall.policy.parse import API_VERSIONS, enforceable, parse
+from namewall.policy.parse import enforceable, parse
 from namewall.policy.schema import crd_schema
 from namewall.policy.structural import validate
 
 KEYS = ("accepted", "error", "enforceable", "reason")
-CIDR_GROUP = "CiliumCIDRGroup"
 
 
 @dataclass(frozen=True)
@@ -75,27 +76,6 @@ def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
     return problems, [] if policy is None else enforceable(policy)
 
 
-def is_other(obj: Any) -> bool:
-    """An object of Kubernetes that is no policy and nobody's misspelt one, as files often hold beside policies."""
-    if not isinstance(obj, dict) or obj.get("kind") in (*API_VERSIONS, CIDR_GROUP):
-        return False
-    version, kind = obj.get("apiVersion"), obj.get("kind")
-    if not isinstance(version, str) or not isinstance(kind, str) or not kind:
-        return False
-    group = version.rpartition("/")[0]
-    known = group in ("", "apps", "batch", "autoscaling", "policy") or group.endswith(".k8s.io")
-    return known and group != "networking.k8s.io" and "NetworkPolicy" not in kind
-
-
-def objects(document: Document) -> list[tuple[str, Any]]:
-    """(path, object) of a document: itself, or the items of a List."""
-    value = document.value
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list):
-        return [(f"items[{index}]", item) for index, item in enumerate(value["items"])]
-    return [("", value)]
-
-
 def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
     problems, unenforceable = judge(obj)
     row = obj if isinstance(obj, dict) else {}
@@ -109,6 +89,16 @@ def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
         metadata.get("name"),
         _placed(source, document, path, problems),
         _placed(source, document, path, unenforceable),
+    )
+
+
+def scenario_verdict(source: str, document: Document) -> Verdict:
+    """Of a test file that lies among policies: its shape, and the policies in it."""
+    file = place(source, document)
+    complaints = file.complaints if file.scenario is None else file.rejected()
+    unenforceable = [] if file.scenario is None else file.unenforceable()
+    return Verdict(
+        source, document.line, "Scenario", None, file.name, tuple(complaints), tuple(unenforceable)
     )
 
 
@@ -149,6 +139,11 @@ def validate_command(files: tuple[str, ...], batch_file: str | None, output: str
     others = 0
     for source, text in texts(files):
         for document in documents(source, text, broken):
+            if is_scenario(document):
+                found.append(scenario_verdict(source, document))
+                if output == "text":
+                    _say(found[-1])
+                continue
             for path, obj in objects(document):
                 if is_other(obj):
                     others += 1

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from namewall.cli.main import main
 from namewall.cli.test import selector
@@ -54,6 +56,26 @@ tests:
   - {name: the name, from: web, to: "kubernetes.io:443", expect: allow}
   - {name: another name, from: web, to: "203.0.113.9:443", expect: deny}
 """
+PIECES = [
+    "\n",
+    "  ",
+    "- ",
+    ": ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&a ",
+    "*a",
+    "!!int ",
+    "'",
+    '"',
+    "|",
+    "null",
+    "7",
+    "\0",
+    "<<: *a",
+]
 DNS = """\
     - toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system}}]
 """
@@ -162,6 +184,36 @@ def test_files_that_cannot_be_read_end_in_2(tmp_path: Path) -> None:
         result = run(verb, "--batch", tmp_path / "nothing.jsonl")
         assert result.exit_code == 2
         assert "no such file" in result.stderr
+
+
+def test_test_files_among_policies_are_checked_too(folder: Path) -> None:
+    result = run("validate", ".")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "2 checked" in result.stderr
+    (folder / "web.test.yaml").write_text(SCENARIO.replace("from: web", "frm: web"), encoding="utf-8")
+    result = run("validate", ".")
+    assert result.exit_code == 2
+    assert 'web.test.yaml:5: tests[0].frm: unknown field "tests[0].frm"' in result.stdout
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([POLICY, BAD, HTTP, SCENARIO.replace("policyFiles: [policy.yaml]\n", "")]),
+    st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 30), st.text(max_size=4) | st.sampled_from(PIECES))
+    ),
+)
+def test_mutated_text_is_answered(text: str, changes: list[tuple[int, int, str]]) -> None:
+    """Never a traceback, whatever verb it is given to."""
+    for at, length, new in changes:
+        text = text[:at] + new + text[at + length :]
+    raw = text.encode("utf-8", "surrogatepass")
+    for verb in ("validate", "simulate", "test"):
+        result = run(verb, "-", text=raw)
+        assert result.exit_code in (0, 1, 2), text
+        assert result.exception is None or isinstance(result.exception, SystemExit), text
+        if result.exit_code == 2:
+            assert result.output.strip()
 
 
 # --- batches -----------------------------------------------------------------------------------------------------
