@@ -15,9 +15,9 @@ import click
 from namewall.cli.context import WRONG_USAGE, fail
 from namewall.cli.inputs import Complaint, clean, complaint, documents, dumped, texts
 from namewall.cli.lint import is_world
-from namewall.cli.policy_objects import is_scenario
+from namewall.cli.policy_objects import is_other, is_scenario, objects
 from namewall.cli.scenarios import ScenarioFile, place
-from namewall.cli.validate import is_other, judge, objects
+from namewall.cli.validate import judge
 from namewall.policy.diff.changes import Comparison
 from namewall.policy.diff.groups import Group, document, grouped, said
 from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names

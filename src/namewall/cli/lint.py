@@ -15,9 +15,9 @@ import click
 
 from namewall.cli.context import WRONG_USAGE
 from namewall.cli.inputs import Complaint, clean, complaint, documents, dumped, texts
-from namewall.cli.policy_objects import is_scenario
+from namewall.cli.policy_objects import is_other, is_scenario, objects
 from namewall.cli.scenarios import Placed, ScenarioFile, place
-from namewall.cli.validate import is_other, judge, objects
+from namewall.cli.validate import judge
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
 from namewall.policy.explain.flow import catalog_of
