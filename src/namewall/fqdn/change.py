@@ -43,8 +43,9 @@ class _TooMuch(Exception):
 
 def changed(automaton: Automaton, selectors: Mapping[str, str], budget: int = STATE_BUDGET) -> Automaton:
     """As `build(selectors, budget)`, and quicker where `selectors` are nearly those of `automaton`."""
-    gone = automaton.selectors.items() - selectors.items()
-    come = selectors.items() - automaton.selectors.items()
+    known = automaton.selectors
+    gone = [(key, form) for key, form in known.items() if selectors.get(key) != form]
+    come = [(key, form) for key, form in selectors.items() if known.get(key) != form]
     if not gone and not come:
         return automaton
     few = len(gone) + len(come) < MANY_PATTERNS

@@ -54,6 +54,8 @@ class SelectorIndex:
 
     def selecting(self, labels: Labels) -> list[LabelSelector]:
         """Those that select this label set."""
+        if not self._places:
+            return []
         found = [selector for selector in self._always if selector.matches(labels)]
         for place in view(labels).items():  # a selector is under one of these labels only
             if waiting := self._waiting.get(place):
