@@ -21,6 +21,7 @@ from namewall.policy.map_state import RuleOrigin
 from namewall.policy.rules import Policy
 from namewall.state.name_memory import NameMemory
 from namewall.state.observed import NO_GROUNDS, End, Grounds, PolicyRef
+from namewall.state.tables import NodeTables
 
 Object = dict[str, Any]
 GONE_ENDPOINTS = 256
@@ -47,16 +48,18 @@ class Directory:
         services: Callable[[], Iterable[Object]],
         identities: Callable[[], Mapping[int, Labels]],
         policies: Callable[[], Iterable[Policy]],
+        tables: Callable[[], NodeTables],
         now: Callable[[], float],
     ) -> None:
         self._datapath = datapath
         self._names = names
         self._endpoints, self._pods, self._services = endpoints, pods, services
-        self._identities, self._policies, self._now = identities, policies, now
+        self._identities, self._policies, self._tables, self._now = identities, policies, tables, now
         self._stale = True
         self._by_id: dict[int, tuple[End, Endpoint]] = {}
         self._by_address: dict[Address, End] = {}
         self._vips: dict[Address, tuple[str, str]] = {}
+        self._vip_identities: dict[Address, int] = {}
         self._labels: dict[int, tuple[str, ...]] = {}
         self._peers: dict[tuple[int, Address, int], End] = {}
         self._grounds: dict[tuple[object, ...], Grounds] = {}
@@ -174,7 +177,9 @@ class Directory:
     def _peer(self, address: Address, identity: int) -> End:
         service = self._vips.get(address)
         if service is not None:
-            # `identity` is a backend's: that is who was judged.
+            # A backend's is who was judged, and who is meant where nothing was.
+            if identity in (Reserved.UNKNOWN, Reserved.CLOSED):
+                identity = self._vip_identities.get(address, Reserved.CLOSED)
             return End(identity, self._labels_of(identity), namespace=service[0], service=service)
         pod = self._by_address.get(address)
         if pod is not None:
@@ -209,6 +214,12 @@ class Directory:
             now[endpoint.sandbox.id] = end, endpoint
             for address in endpoint.sandbox.addresses:
                 self._by_address[address] = end
+        self._vip_identities = {}
+        for vip, backends in self._tables().services.items():
+            for backend in backends:
+                pod = self._by_address.get(backend.address)
+                if pod is not None:
+                    self._vip_identities[vip.address] = pod.identity
         gone = {number: known for number, known in self._by_id.items() if number not in now}
         self._by_id = {**dict(list(gone.items())[-GONE_ENDPOINTS:]), **now}
 

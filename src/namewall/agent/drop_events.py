@@ -69,11 +69,10 @@ class DropEvents:
         local = flow.source if flow.direction is Direction.EGRESS else flow.destination
         if not local.pod:
             return
-        text = sentence(flow)
-        key = (local.namespace, local.pod, text)
+        key = (local.namespace, local.pod, subject(flow))
         told = self._told.get(key)
         if told is None:
-            told = self._told[key] = _Told(text, nearest(flow), self._now())
+            told = self._told[key] = _Told(sentence(flow), nearest(flow), self._now())
             if len(self._told) > MOST:
                 self._told.popitem(last=False)
         told.seen = self._now()
@@ -120,11 +119,21 @@ def nearest(flow: Observed) -> PolicyRef | None:
     return flow.grounds.selected_by[0] if flow.grounds.selected_by else None
 
 
+def subject(flow: Observed) -> str:
+    """What counts as the same: the peer by name where it has one, whatever its address."""
+    if flow.dns is not None:
+        return f"dns {flow.dns.query} {flow.dns.query_type}"
+    egress = flow.direction is Direction.EGRESS
+    end, address = (flow.destination, flow.destination_ip) if egress else (flow.source, flow.source_ip)
+    peer = end.pod or end.service or end.names or address
+    return f"{flow.direction} {end.namespace}/{peer} {flow.destination_port} {flow.protocol} {flow.reason}"
+
+
 def sentence(flow: Observed) -> str:
     """What was kept from passing, and whose word it was. Names are data: of a DNS name only what is printable."""
     if flow.dns is not None:
         asked = f"`{flow.dns.query.removesuffix('.')}` ({query_type(flow.dns.query_type)})"
-        return f"DNS question for {asked} was refused: no DNS rule allows this name{_by(flow)}"
+        return f"DNS question for {asked} was refused: no DNS rule{_by(flow)} allows this name"
     egress = flow.direction is Direction.EGRESS
     end = flow.destination if egress else flow.source
     address = flow.destination_ip if egress else flow.source_ip
@@ -143,7 +152,7 @@ def sentence(flow: Observed) -> str:
         rules = ", ".join(f"{r.kind} {_full(r.namespace, r.name)} {r.rule}" for r in flow.grounds.rules[:3])
         why = f"denied by {rules}" if rules else "a deny rule denies it"
     else:
-        why = f"no rule allows it{_by(flow)}"
+        why = f"no rule{_by(flow)} allows it"
     return f"{where} was dropped ({drop_words(flow.reason)}): {why}"
 
 

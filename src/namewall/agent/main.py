@@ -223,6 +223,7 @@ class Agent:
             services=lambda: self._items(SERVICES.plural).values(),
             identities=self._identities.labels,
             policies=lambda: self._resolver.policies,
+            tables=lambda: self._tables,
             now=boottime,
         )
         self._drop_events = DropEvents(

@@ -42,7 +42,7 @@ class Observer:
 
     def __init__(self, who: Who, node: str, store: FlowStore | None = None) -> None:
         self.node = node
-        self.store = store or FlowStore()
+        self.store = FlowStore() if store is None else store
         self.metrics = FlowMetrics()
         self.run_id = secrets.randbits(64)
         self.lost: Counter[str] = Counter()

@@ -73,6 +73,8 @@ class App:
                     response = await self._api(http, found, user)
                 else:
                     response = self._discover(http, path, parts)
+            elif path == "/metrics" and http.method == "GET":
+                response = await self._metrics_page()
             else:
                 response = self._page(http, path)
         except ApiError as error:
@@ -110,6 +112,12 @@ class App:
             return json_response(discovery.api_group(parts[1]))
         return json_response(discovery.api_resources(parts[1], parts[2]))
 
+    async def _metrics_page(self) -> Response:
+        """Ours, and the agent's while it lives: one place to scrape, behind the server's credentials."""
+        text = self._metrics.render(self._store.counts(), self._store.version)
+        text += await metrics.of_agent(f"{self._config.instance.run_dir}/agent.sock")
+        return Response(text, media_type=metrics.MEDIA_TYPE)
+
     def _page(self, http: Request, path: str) -> Response:
         """Everything that is not a resource."""
         if http.method not in ("GET", "HEAD"):
@@ -123,9 +131,6 @@ class App:
                 return PlainTextResponse("ok")
             case "/readyz":
                 return PlainTextResponse("ok" if self.ready else "not ready", 200 if self.ready else 500)
-            case "/metrics":
-                text = self._metrics.render(self._store.counts(), self._store.version)
-                return Response(text, media_type=metrics.MEDIA_TYPE)
             case "/":
                 paths = [
                     "/api",

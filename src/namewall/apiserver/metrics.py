@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
-MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from namewall.model.exposition import MEDIA_TYPE, gauge, render
+
+__all__ = ["MEDIA_TYPE", "Metrics", "of_agent"]
+
+AGENT_PATIENCE = 3.0
+"""Seconds; a scraper gives up after ten."""
+
+
+async def of_agent(socket: str) -> str:
+    """What the agent counts, from its socket; while it is away only that it is."""
+    try:
+        async with asyncio.timeout(AGENT_PATIENCE):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                # HTTP/1.0: the answer ends where the connection does, so there is nothing to decode.
+                writer.write(b"GET /metrics HTTP/1.0\r\nHost: agent\r\n\r\n")
+                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        head, body = b"", b""
+    alive = b" 200 " in head.partition(b"\r\n")[0]
+    up = gauge("namewall_agent_up", "Whether the agent answered: 1 or 0", int(alive))
+    return render([up]) + (body.decode() if alive else "")
 
 
 class Metrics:

@@ -47,7 +47,7 @@ _IPCACHE: Sequence[Column] = (
     ("PREFIX", lambda row: row["prefix"]),
     ("IDENTITY", lambda row: row["identity"]),
     ("NAME", lambda row: row["name"]),
-    ("CLOSED TO GRANTS", lambda row: row["inside"]),
+    ("INSIDE", lambda row: row["inside"]),
     ("POD", lambda row: row["pod"]),
 )
 _SERVICES: Sequence[Column] = (

@@ -1,0 +1,118 @@
+"""Kubernetes Events for drops: what they say, and how rarely."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from namewall.agent.drop_events import KEPT, REFRESH, DropEvents, nearest, sentence
+from namewall.model.flow import DropReason, MatchType
+from namewall.model.net import Direction
+from namewall.state.observed import Grounds, PolicyRef
+from tests.unit.state.flows import BACKEND, DENIER, FRONTEND, RULE, SITE, a, allowed, denied, ingress, refused
+
+POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "backend-7d4b9-x2x", "namespace": "default"}}
+POLICY = {"kind": "CiliumNetworkPolicy", "metadata": {"name": "egress-fqdn", "namespace": "default"}}
+
+
+class Written:
+    """What was written; the clock is turned by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.events: list[tuple[str, str, int]] = []
+        self.drops = DropEvents(self.write, lambda *_: POD, self.policy, lambda: self.now)
+
+    def policy(self, ref: PolicyRef) -> dict[str, Any] | None:
+        return POLICY if ref == DENIER else None
+
+    async def write(
+        self, involved: dict[str, Any], reason: str, message: str, type: str = "Normal", *, times: int = 1
+    ) -> None:
+        assert (reason, type) == ("PolicyDenied", "Warning")
+        self.events.append((involved["kind"], message, times))
+
+    async def flush(self) -> list[tuple[str, str, int]]:
+        await self.drops.flush()
+        events, self.events = self.events, []
+        return events
+
+
+SENTENCE = (
+    "egress to cilium.io (203.0.113.7) port 443/TCP was dropped (Policy denied): "
+    "no rule of CiliumNetworkPolicy default/egress-fqdn allows it"
+)
+
+
+async def test_the_pod_and_the_policy_hear_of_a_drop_at_once() -> None:
+    written = Written()
+    written.drops.take(denied())
+    assert await written.flush() == [
+        ("Pod", SENTENCE, 1),
+        ("CiliumNetworkPolicy", f"pod default/backend-7d4b9-x2x: {SENTENCE}", 1),
+    ]
+
+
+async def test_the_same_again_is_counted_and_told_later() -> None:
+    written = Written()
+    written.drops.take(denied())
+    await written.flush()
+    written.drops.take(denied(times=3))
+    written.drops.take(denied(destination_ip=a("203.0.113.8"), source_port=5))  # the same name and port
+    assert await written.flush() == []
+    written.now = REFRESH
+    assert [(kind, times) for kind, _, times in await written.flush()] == [
+        ("Pod", 4),
+        ("CiliumNetworkPolicy", 4),
+    ]
+    assert await written.flush() == []
+
+
+async def test_another_port_peer_or_direction_is_another_event() -> None:
+    written = Written()
+    for flow in (
+        denied(),
+        denied(destination_port=80),
+        denied(destination=replace(SITE, names=("other.example.com",))),
+        denied(direction=Direction.INGRESS, source=FRONTEND, destination=BACKEND),
+        refused(),
+    ):
+        written.drops.take(flow)
+    assert len([kind for kind, _, _ in await written.flush() if kind == "Pod"]) == 5
+
+
+async def test_what_passes_or_is_no_word_of_policy_is_not_told() -> None:
+    written = Written()
+    written.drops.take(allowed())
+    written.drops.take(denied(reason=DropReason.INVALID_SOURCE_IP))
+    written.drops.take(denied(source=replace(BACKEND, pod="")))
+    assert await written.flush() == []
+
+
+async def test_what_was_not_seen_for_an_hour_is_new_again() -> None:
+    written = Written()
+    written.drops.take(denied())
+    await written.flush()
+    written.now = KEPT + 1
+    assert await written.flush() == []
+    written.drops.take(denied())
+    assert [times for _, _, times in await written.flush()] == [1, 1]
+
+
+def test_sentences() -> None:
+    assert sentence(denied()) == SENTENCE
+    assert sentence(refused()) == (
+        "DNS question for `cilium.io` (AAAA) was refused: "
+        "no DNS rule of CiliumNetworkPolicy default/egress-fqdn allows this name"
+    )
+    flow = ingress(verdict=denied().verdict, reason=DropReason.POLICY_DENY, match=MatchType.L3_L4)
+    assert sentence(replace(flow, grounds=Grounds((RULE,)))) == (
+        "ingress from pod web/frontend-5f6c8-aaa to port 8080/TCP was dropped (Policy denied by denylist): "
+        "denied by CiliumNetworkPolicy default/egress-fqdn spec.egress[1]"
+    )
+
+
+def test_the_nearest_policy_is_the_one_that_denied() -> None:
+    assert nearest(denied(grounds=Grounds((RULE,)))) == PolicyRef(RULE.kind, RULE.namespace, RULE.name)
+    assert nearest(denied()) == DENIER
+    assert nearest(denied(grounds=Grounds())) is None
