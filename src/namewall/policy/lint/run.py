@@ -26,6 +26,8 @@ IDS = (
     "namespace-overridden",
     "cidr-means-no-pods",
     "netpol-or",
+    "empty-from",
+    "own-namespace",
     "ignored-direction",
     "duplicate-name",
     "shadowed",

@@ -260,6 +260,35 @@ def or_lists(project: Project) -> Iterator[Finding]:
             )
 
 
+def empty_selectors(project: Project) -> Iterator[Finding]:
+    """`{}` among the peers is the policy's own namespace; an empty `from` or `to` is everybody."""
+    for index, rule in project.rules:
+        item = project.item(rule)
+        if rule.origin.kind == "NetworkPolicy":
+            for member in ("from", "to"):
+                if item.get(member) == [] and rule.origin.rule != "spec":
+                    yield Finding(
+                        "empty-from",
+                        "warning",
+                        index,
+                        f"{rule.origin.rule}.{member}",
+                        f"an empty `{member}` means everybody, not nobody",
+                        "name the peers; to deny everything leave the rule out",
+                    )
+        if rule.origin.kind != "CiliumNetworkPolicy":
+            continue
+        for part in project.catalog.peer_parts(rule):
+            if part.raw == {} and part.member.endswith("Endpoints"):
+                yield Finding(
+                    "own-namespace",
+                    "info",
+                    index,
+                    part.path,
+                    f"`{{}}` means the pods of namespace `{rule.origin.namespace}`, not of others, nor the world",
+                    "for all pods write matchExpressions: k8s:io.kubernetes.pod.namespace Exists",
+                )
+
+
 def twice(project: Project) -> Iterator[Finding]:
     seen: dict[tuple[str, str, str], int] = {}
     for index, policy in project.catalog.numbered():
@@ -275,4 +304,4 @@ def twice(project: Project) -> Iterator[Finding]:
         seen[policy.key] = index
 
 
-RULES = (labels, nobody, everybody, namespaces, pods_by_cidr, or_lists, twice)
+RULES = (labels, nobody, everybody, namespaces, pods_by_cidr, or_lists, empty_selectors, twice)
