@@ -47,6 +47,7 @@ TARGETS = {
 FIRST = ("tests/cases",)
 """Quick, and most mutants end here."""
 THEN = (
+    "tests/unit/policy/test_beyond.py",
     "tests/unit/policy/test_compile.py",
     "tests/unit/policy/test_patterns.py",
     "tests/unit/policy/test_references.py",

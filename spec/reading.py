@@ -331,7 +331,9 @@ def ports(item: Raw) -> Iterator[Port]:
     for icmp in item.get("icmps") or ():
         for each in icmp.get("fields") or ():
             by("4.5")
-            yield icmp_type(each["type"], v6=each.get("family") == "IPv6")
+            port = icmp_type(each["type"], v6=each.get("family") == "IPv6")
+            if port.first in range(256):
+                yield port
 
 
 def numbered(raw: Raw, asked: tuple[str, ...] | None) -> Iterator[Port]:
