@@ -20,6 +20,7 @@ from namewall.policy.lookup import DNS_REFUSED, POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.rules import Rule
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector, Requirement
+from namewall.policy.terms import selecting
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Nearest:
 
 
 def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
-    """None where the flow is allowed, a deny rule decided, or no rule is of its direction at all."""
+    """None where the flow is allowed, a deny rule decided, or no rule selects the subject at all."""
     if decision.reason == DNS_REFUSED:
         return _refused(catalog, case, decision)
     if decision.reason != POLICY_DENIED:
@@ -46,7 +47,16 @@ def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
             distance = _distance(case, rule)
             if distance is not None and (best is None or distance < best[0]):
                 best = distance, rule
-    return None if best is None else _missed(catalog, case, best[1])
+    return _only_denies(catalog, case) if best is None else _missed(catalog, case, best[1])
+
+
+def _only_denies(catalog: Catalog, case: Case) -> Nearest | None:
+    """Where no rule allows anything: the one that turned on default deny and means nobody."""
+    for policy in catalog.policies:
+        for rule in selecting(policy.rules, case.subject, case.direction):
+            if rule.default_deny:
+                return Nearest(rule.origin, rule.origin.rule, [], case.whom)
+    return None
 
 
 def _distance(case: Case, rule: Rule) -> tuple[int, int, float] | None:

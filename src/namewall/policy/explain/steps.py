@@ -121,7 +121,10 @@ def _allows(catalog: Catalog, case: Case, rules: list[Rule], decision: Decision)
     elif not hits:
         others = sum(not rule.deny for rule in rules)
         what = f"{case.whom} at {port_name(case.protocol, case.port)}"
-        yield "allow", f"none of {others} allow rule{'s' * (others != 1)} means {what}", ()
+        if others:
+            yield "allow", f"none of {others} allow rule{'s' * (others > 1)} means {what}", ()
+        else:
+            yield "allow", "no rule that selects it allows anything (deny rules turn on default deny too)", ()
     beaten = tuple(rule.origin for rule in hits if rule.origin not in decision.rules)
     if beaten and decision.rules:
         text = f"{rule_names(decision.rules)} stands: the more specific port wins, then the named peer"
