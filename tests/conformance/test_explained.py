@@ -1,4 +1,4 @@
-"""verdicts.jsonl explained: the verdict is the data's, and each denial has a patch that holds, or the reason why none."""
+"""verdicts.jsonl explained: the verdict is the data's, each denial has a patch that holds or a reason for none."""
 
 from __future__ import annotations
 
