@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival test-hostile mutants check format wheel bench-lab bench-policy lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format wheel bench-lab bench-policy lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -32,6 +32,10 @@ test-survival: setup-test  ## 500 questions a second through kill -9, ABSENCE=60
 
 test-hostile: setup-test   ## what a workload with root and raw sockets may try; FLOOD=1000000 packets
 	$(PY) -m pytest -s -m long tests/hostile $(ARGS)
+
+COUNT ?= 1000000
+fuzz: setup-test    ## COUNT=1000000 DNS messages beside dnspython and a quarter of that in frames; ARGS="--seed N"
+	nice -n 10 $(PY) -m tests.fuzz --count $(COUNT) $(ARGS)
 
 format: setup-test
 	.venv/bin/ruff check --fix .

@@ -366,8 +366,8 @@ int to_endpoint(struct __sk_buff *skb)
 			return PASS;
 		return drop(skb, INGRESS, DROP_FORBIDDEN_ICMPV6_MESSAGE);
 	}
-	if (is_listener_report(&w->packet))
-		return PASS;
+	if (is_listener_report(&w->packet)) /* no router carries on what comes from a link-local address */
+		return is_link_local(&w->packet.remote) ? PASS : drop(skb, INGRESS, DROP_FORBIDDEN_ICMPV6_MESSAGE);
 	if (w->packet.flags & PACKET_MAPPED)
 		return drop(skb, INGRESS, DROP_MAPPED_ADDRESS);
 	if (w->packet.flags & PACKET_LATER_FRAGMENT) {

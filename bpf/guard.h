@@ -30,6 +30,14 @@ static __always_inline bool is_link_local(const struct address *address)
 	return octets[0] == 0xfe && (octets[1] & 0xc0) == 0x80;
 }
 
+/* Does an address lead no further than the link: fe80::/10, ff02::/16? */
+static __always_inline bool is_of_link(const struct address *address)
+{
+	const __u8 *octets = (const __u8 *)address;
+
+	return is_link_local(address) || (octets[0] == 0xff && octets[1] == 0x02);
+}
+
 /* ARP from the endpoint: 0 or a drop reason. */
 static __always_inline int guard_arp(struct __sk_buff *skb, const struct endpoint *e, const struct config *c)
 {
@@ -61,8 +69,11 @@ static __always_inline int guard_neighbour(struct __sk_buff *skb, const struct e
 		return QUIET;
 	if (p->icmp_type != ICMP6_NEIGHBOR_SOLICITATION && p->icmp_type != ICMP6_NEIGHBOR_ADVERTISEMENT)
 		return DROP_FORBIDDEN_ICMPV6_MESSAGE;
-	if (p->hop_limit != 255 || bpf_skb_load_bytes(skb, p->l4_offset + 8, &target, sizeof(target)))
+	if (p->hop_limit != 255 || p->l4_length < 24 ||
+	    bpf_skb_load_bytes(skb, p->l4_offset + 8, &target, sizeof(target)))
 		return DROP_INVALID_PACKET_DROPPED;
+	if (!is_of_link(&p->remote)) /* routers would carry it on, past policy */
+		return DROP_FORBIDDEN_ICMPV6_MESSAGE;
 	ours = owns(e, &p->local) || (is_link_local(&p->local) && !same(&p->local, &c->gateway6));
 	if (p->icmp_type == ICMP6_NEIGHBOR_ADVERTISEMENT)
 		return ours && (owns(e, &target) || same(&target, &p->local)) ? 0 : DROP_INVALID_SOURCE_IP;
@@ -76,13 +87,14 @@ static __always_inline int guard_neighbour(struct __sk_buff *skb, const struct e
 static __always_inline bool is_neighbour_discovery(const struct packet *p)
 {
 	return p->protocol == IPPROTO_ICMPV6 && p->icmp_type >= ICMP6_ROUTER_SOLICITATION &&
-	       p->icmp_type <= ICMP6_REDIRECT && !(p->flags & PACKET_LATER_FRAGMENT);
+	       p->icmp_type <= ICMP6_REDIRECT && (p->flags & (PACKET_IPV6 | PACKET_LATER_FRAGMENT)) == PACKET_IPV6;
 }
 
 /* Multicast listener reports: nobody routes multicast for a workload. */
 static __always_inline bool is_listener_report(const struct packet *p)
 {
-	return p->protocol == IPPROTO_ICMPV6 && ((p->icmp_type >= 130 && p->icmp_type <= 132) || p->icmp_type == 143);
+	return p->flags & PACKET_IPV6 && p->protocol == IPPROTO_ICMPV6 &&
+	       ((p->icmp_type >= 130 && p->icmp_type <= 132) || p->icmp_type == 143);
 }
 
 static __always_inline bool is_dhcp_server(const struct packet *p)

@@ -36,6 +36,7 @@ from packets import (
     ACK,
     ARP,
     FIN,
+    L4,
     OTHER_MAC,
     PASS,
     REDIRECT,
@@ -993,3 +994,50 @@ def test_links_that_someone_removed_come_back(lab: Lab, pod: Pod, bench: Bench) 
 
     assert eventually(applied)
     assert sorted(path.name for path in links.iterdir()) == kept
+
+
+@pytest.mark.parametrize("kind", [135, 136, 130, 131, 132, 143])
+@pytest.mark.parametrize("other", [WORLD4[0], WORLD6[0]])
+def test_what_keeps_a_link_going_leaves_it_for_nowhere(
+    lab: Lab, pod: Pod, bench: Bench, kind: int, other: str
+) -> None:
+    """Neighbour discovery and listener reports pass without policy: only on the link, only in IPv6."""
+    lab.apply(tables(MapState(True, True, {}), pod.row()))
+    target = a("fe80::1" if kind != 136 else pod.ipv6).packed
+    message = L4(58, bytes((kind, 0, 0, 0)) + bytes(4) + target + b"secrets of the workload")
+    assert not bench.sends(pod, out(pod, other, message, hops=255))
+    assert not bench.gets(pod, back(pod, other, message, hops=254))
+    assert not bench.gets(pod, back(pod, other, message, hops=1))
+    if kind in (135, 136):
+        assert bench.sends(pod, ip(a(pod.ipv6), a("fe80::1"), message, hops=255))
+        assert bench.gets(pod, ip(a("fe80::1"), a(pod.ipv6), message, hops=255))
+    else:
+        assert bench.gets(pod, ip(a("fe80::1"), a("ff02::1"), message, hops=1))
+
+
+@pytest.mark.parametrize(
+    ("params", "taught"),
+    [
+        ("0004000400cb007101", ()),  # a length that leads beyond
+        ("00040004cb007101", ("203.0.113.1",)),
+        ("0004000a" + "cb007101cb007102" + "cb00", ()),
+        ("00040000", ()),
+        ("00060010" + a(WORLD6[0]).packed.hex() + "00040004cb007101", ()),
+        ("00040004cb00710100040004cb007102", ()),
+    ],
+)
+@pytest.mark.parametrize("priority", [0, 1])
+def test_hints_of_malformed_service_records_teach_nothing(
+    lab: Lab, pod: Pod, bench: Bench, params: str, taught: tuple[str, ...], priority: int
+) -> None:
+    lab.apply(tables(names("a.example."), pod.row()))
+    asked = question(pod, "a.example", "HTTPS")
+    assert bench.sends(pod, asked)
+    wire = bytearray(asked[28:])
+    data = struct.pack("!H", priority) + b"\0" + bytes.fromhex(params)
+    wire[2:4], wire[6:8] = b"\x81\x80", b"\0\1"
+    wire += b"\xc0\x0c" + struct.pack("!HHIH", 65, 1, 300, len(data)) + data
+    passed = bench.gets(pod, back(pod, RESOLVER4, udp(53, 4000, bytes(wire))))
+    learned_now = [address for _, addresses, _ in learned(bench) for address in addresses]
+    assert learned_now == (list(taught) if priority else [])
+    assert passed == (bool(taught) or not priority)

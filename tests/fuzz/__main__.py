@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests/bpf"))
 from bpf_lab import Lab  # noqa: E402
 
 from tests.fuzz.campaign import Messages, Result  # noqa: E402
+from tests.fuzz.frames import Frames  # noqa: E402
 
 
 def main() -> int:
@@ -35,9 +36,10 @@ def main() -> int:
     try:
         lab = Lab(root)
         lab.load()
-        messages = Messages(lab, lab.pod(1))
+        messages = Messages(lab, lab.pod(2))
         results = {"messages": messages.run(options.count, options.seed)}
         messages.close()
+        results["frames"] = Frames(lab, lab.pod(1)).run(options.count // 4, options.seed)
     finally:
         if lab is not None:
             lab.close()
