@@ -174,7 +174,7 @@ def _port_matches(port: int | str, end: int, written: str, dns: DnsRules | None)
     """Remembered: most policies of a cluster name the same few ports."""
     protocols = TRANSPORTS if written == "ANY" else (Protocol[written],)
     if isinstance(port, str):
-        return tuple(PortMatch(protocol, 0, end, port, dns) for protocol in protocols)
+        return tuple(PortMatch(protocol, last=end, name=port, dns=dns) for protocol in protocols)
     if port == 0 and end == 0:
         return tuple(PortMatch(protocol, dns=dns) for protocol in protocols)
     return tuple(PortMatch(protocol, port, max(port, end), dns=dns) for protocol in protocols)
