@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterable
+from operator import methodcaller
 
 from namewall.datapath import layout, libbpf
 from namewall.datapath.maps import PerEndpoint, memory
@@ -19,6 +20,7 @@ from namewall.model.net import Address, never_granted
 from namewall.state.tables import KnownName
 
 ETHERNET = bytes(14)
+_is_fqdn = methodcaller("startswith", "fqdn:")
 
 
 class Names:
@@ -51,14 +53,13 @@ class Names:
         """The prepared automaton in force, from one packet to the next."""
 
         def number(selectors: frozenset[str]) -> int:
-            grants = any(selector.startswith("fqdn:") for selector in selectors)
-            return self._numbers.of_class(selectors) | (layout.CLASS_GRANTS if grants else 0)
+            return self._numbers.of_class(selectors) | (layout.CLASS_GRANTS if _grants(selectors) else 0)
 
         cells = self._automaton.numbered(number)
         flags = libbpf.BPF_F_INNER_MAP | libbpf.BPF_F_MMAPABLE
         fd = libbpf.create_map(libbpf.MAP_ARRAY, "cells", 4, 8, len(cells), flags)
         try:
-            content = cells.tobytes()
+            content = memoryview(cells).cast("B")
             with mmap.mmap(fd, len(content)) as view:
                 view[:] = content
             libbpf.update(self._outer, bytes(4), fd.to_bytes(4, "little"))
@@ -84,7 +85,7 @@ class Names:
             if slot is None:
                 continue
             selectors = self._automaton.match(learned.name)
-            if not any(selector.startswith("fqdn:") for selector in selectors):
+            if not _grants(selectors):
                 continue
             number = self._numbers.of_class(selectors)
             address = layout.pack_address(learned.address)
@@ -154,3 +155,8 @@ class Names:
 
     def memory(self) -> int:
         return self._cells_memory
+
+
+def _grants(selectors: frozenset[str]) -> bool:
+    """Whether an address of a name of this class may be granted: some toFQDNs item means it."""
+    return any(map(_is_fqdn, selectors))

@@ -110,7 +110,7 @@ def read_numbers(path: str) -> Numbers:
 def write_numbers(path: str, numbers: Numbers) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
-        json.dump(numbers.dump(), file)
+        file.write(json.dumps(numbers.dump()))  # `dump` would encode in Python, ten times slower
         file.flush()
         os.fsync(file.fileno())
     os.replace(f"{path}.new", path)

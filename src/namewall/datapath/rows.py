@@ -98,15 +98,20 @@ L4 = tuple[int, int, int, int]
 def policy_rows(state: MapState, policy: int, numbers: Numbers, selectors: Selectors) -> Rows:
     """All rows of one policy under the number `policy`."""
     by_peer: dict[int, dict[L4, PolicyEntry]] = defaultdict(dict)
-    for key, entry in state.entries.items():
-        l4 = (int(key.direction), key.protocol, key.port, key.port_bits)
-        for peer in _peers(key.peer, numbers, selectors):
+    for (direction, known, protocol, port, port_bits), entry in state.entries.items():
+        l4 = (int(direction), protocol, port, port_bits)
+        for peer in _peers(known, numbers, selectors):
             entries = by_peer[peer]
             entries[l4] = _together(entries[l4], entry) if l4 in entries else entry
+    values: dict[tuple[int, PolicyEntry], bytes] = {}  # few, beside so many rows
     rows: Rows = {}
     for peer, entries in by_peer.items():
         for l4, entry in _without_covered(entries).items():
-            rows[policy_key(policy, peer, *l4)] = _policy_entry(l4, entry, numbers)
+            bits = 8 + l4[3] if l4[1] else 0
+            value = values.get((bits, entry))
+            if value is None:
+                value = values[bits, entry] = _policy_entry(l4, entry, numbers)
+            rows[policy_key(policy, peer, *l4)] = value
     return rows
 
 
@@ -174,7 +179,7 @@ def inherit(rows: Mapping[bytes, bytes], classes: Mapping[int, int]) -> Rows:
     for new, old in classes.items():
         heirs[old].append(new)
     found: Rows = {}
-    for key, value in rows.items():
+    for key, value in rows.items() if classes else ():
         length, policy, peer, direction, protocol, port = layout.POLICY_KEY.unpack(key)
         kind = peer & ~layout.PEER_NUMBER
         if kind in (layout.PEER_CIDR, layout.PEER_CIDR_INSIDE):
