@@ -15,6 +15,9 @@ from namewall.policy.diff.groups import grouped, reversed_change
 from namewall.policy.diff.universe import Known, Universe, from_policies, reserved_peers
 from namewall.policy.rules import Policy
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, parsed, raw_policies
+from tests.property.test_meaning import EXAMPLES, pytestmark
+
+__all__ = ["pytestmark"]
 
 UNIVERSE = Universe(
     tuple(Known(n, p.labels, p.address, p.own_ports) for n, p in {**PODS, "init": INIT}.items()),
@@ -57,7 +60,9 @@ def flows(policies: list[Policy], source: str, target: str, protocol: int, port:
 
 # Shrinking takes minutes here, and a failing example is small enough as it is.
 NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
-RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=40, phases=NO_SHRINK)
+RELAXED = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), max_examples=EXAMPLES // 50, phases=NO_SHRINK
+)
 
 
 @RELAXED

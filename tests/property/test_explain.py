@@ -13,6 +13,9 @@ from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from tests.property.policies import ADDRESSES, NAMES, NAMESPACES, PORT_NUMBERS, raw_policies
+from tests.property.test_meaning import EXAMPLES, pytestmark
+
+__all__ = ["pytestmark"]
 
 Raw = dict[str, Any]
 
@@ -85,7 +88,7 @@ def read(world: Raw) -> tuple[Scenario, Catalog]:
 @settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=150,
+    max_examples=EXAMPLES // 14,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(worlds())
@@ -123,7 +126,7 @@ def test_every_denial_is_patched_or_its_reason_said(world: Raw) -> None:
 @settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=60,
+    max_examples=EXAMPLES // 40,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(worlds())
