@@ -18,10 +18,11 @@ from packets import L4, PASS, REDIRECT, SHOT, Bench, from_pod, icmp4, icmp6, ip,
 from worlds import OTHERS, PROTOCOLS, World, play_scenario, rows
 
 from namewall.datapath import libbpf
+from namewall.datapath.judge import Judge
+from namewall.fqdn.message import read_asking
 from namewall.model.flow import DropReason
-from namewall.model.net import Address, Direction, Protocol
-from namewall.policy.lookup import Lookup, cidr_classes, dns_passes, granted_selectors, lookup
-from namewall.policy.map_state import FqdnPeer
+from namewall.model.net import Address, Protocol
+from namewall.policy.map_state import DnsRules
 
 NO_DNS = b"no question at all, but longer than the header of one"
 PARTS = 8
@@ -83,15 +84,15 @@ class Wire:
                 action = sends(self.l4(query, dns.message.make_query(name, "A").to_wire()))
                 return "allow", {PASS: "allow", REDIRECT: "deny"}[action]
         else:
-            before = self._dropped(DropReason.PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL)
+            before = self._dropped(DropReason.SOCKET_LOOKUP_FAILED)
             plain = sends(self.l4(query))
-            proxied = self._dropped(DropReason.PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL) > before
-            # To where every name may be asked TCP passes by itself.
-            may_ask = self.policy(query, target).dns
-            if proxied or (plain == PASS and may_ask == "any"):
-                if name is None:
-                    return "allow", "redirect"
-                return "allow", "allow" if dns_passes(may_ask, name) else "deny"
+            if query["protocol"] == "TCP":
+                proxied = self._dropped(DropReason.SOCKET_LOOKUP_FAILED) > before
+                rules = self.rules(query, target)
+                # To where every name may be asked TCP passes by itself.
+                assert proxied == (plain != PASS and rules is not None and rules != "any")
+                if rules is not None and (proxied or plain == PASS):
+                    return "allow", "redirect" if name is None else self.proxy_says(query, target)
         if plain == SHOT:
             return "deny", None
         assert plain == PASS
@@ -101,21 +102,20 @@ class Wire:
         assert action == PASS
         return "allow", "none"
 
-    def policy(self, query: dict[str, Any], target: Address) -> Lookup:
-        """What the proxy's judge reads: the compiled policy at this destination."""
-        state = self.world.state(query["from"])
-        peers = self.world.tables.ipcache
-        row = max((net for net in peers if target in net), key=lambda net: net.prefixlen)
-        selectors = {key.peer.selector for key in state.entries if isinstance(key.peer, FqdnPeer)}
-        return lookup(
-            state,
-            Direction.EGRESS,
-            peers[row].identity,
-            cidr_classes(target, self.world.tables.prefixes, peers[row].inside),
-            granted_selectors(self.world.names.get(target, ()), selectors),
-            PROTOCOLS[query["protocol"]],
-            query["port"],
+    def rules(self, query: dict[str, Any], target: Address) -> DnsRules | None:
+        """What policy lets be asked over TCP there, as the proxy's judge reads the tables."""
+        row = self.world.tables.endpoints[self.world.pods[query["from"]].number]
+        names = self.world.names.get(target, ())
+        (found,) = Judge(self.world.tables).egress(row, target, Protocol.TCP, query["port"], names)
+        return found.dns
+
+    def proxy_says(self, query: dict[str, Any], target: Address) -> str:
+        row = self.world.tables.endpoints[self.world.pods[query["from"]].number]
+        asked = read_asking(dns.message.make_query(query["dns"], "A").to_wire())
+        ruling = Judge(self.world.tables).question(
+            row, target, query["port"], asked, self.world.names.get(target, ())
         )
+        return {"pass": "allow", "refuse": "deny"}[ruling.verdict]
 
     def l4(self, query: dict[str, Any], payload: bytes = b"") -> L4:
         port, source = query["port"], next(self._ports)
