@@ -25,6 +25,8 @@ log = logging.getLogger("namewall.agent")
 
 SAVE_EVERY = 2.0
 """Seconds between saves of names that changed."""
+READ_EVERY = 0.2
+"""Seconds between looks for events that came without a wake-up (bpf/events.h)."""
 
 
 def boottime() -> float:
@@ -89,8 +91,10 @@ class Learner:
         loop.add_reader(self._datapath.events_fd(), self.drain)
         try:
             while True:
-                await asyncio.sleep(SAVE_EVERY)
-                self.drain()
+                until = loop.time() + SAVE_EVERY
+                while loop.time() < until:
+                    await asyncio.sleep(READ_EVERY)
+                    self.drain()
                 self.names.expire(boottime())
                 self.freed += self._datapath.sweep(boottime())
                 if self._changed:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import Any
 
 from namewall.datapath import layout, libbpf, objects
 from namewall.datapath.maps import PerEndpoint, memory
@@ -151,23 +152,22 @@ class Pins:
     def endpoints(self) -> list[EndpointPin]:
         found = []
         for key, value in self._dump("endpoints"):
-            id_, scope, slot, identity, policy, flags, mac, _, count, addresses = layout.ENDPOINT.unpack(
-                value
-            )
+            row = _named(layout.ENDPOINT, value)
+            raw = row["addresses"]
             found.append(
                 EndpointPin(
-                    id_,
-                    scope,
-                    slot,
+                    row["id"],
+                    row["scope"],
+                    row["slot"],
                     int.from_bytes(key, "little"),
-                    identity,
-                    policy,
-                    bool(flags & layout.ENFORCE_INGRESS),
-                    bool(flags & layout.ENFORCE_EGRESS),
-                    mac.hex(":"),
+                    row["identity"],
+                    row["policy"],
+                    bool(row["flags"] & layout.ENFORCE_INGRESS),
+                    bool(row["flags"] & layout.ENFORCE_EGRESS),
+                    row["mac"].hex(":"),
                     tuple(
-                        layout.unpack_address(addresses[16 * i : 16 * (i + 1)])
-                        for i in range(min(count, layout.MAX_ADDRESSES))
+                        layout.unpack_address(raw[16 * i : 16 * (i + 1)])
+                        for i in range(min(row["address_count"], layout.MAX_ADDRESSES))
                     ),
                 )
             )
@@ -179,7 +179,8 @@ class Pins:
         found = []
         for key, value in self._dump("policies"):
             length, policy, peer, direction, protocol, port = layout.POLICY_KEY.unpack(key)
-            flags, _, _, number = layout.POLICY_ENTRY.unpack(value)
+            entry = _named(layout.POLICY_ENTRY, value)
+            flags, number = entry["flags"], entry["rules"]
             kind = peer & layout.PEER_NAME
             action = "allow"
             names: tuple[str, ...] = ()
@@ -208,7 +209,7 @@ class Pins:
         found = []
         for endpoint in self.endpoints():
             for key, value in inner.dump(endpoint.slot):
-                address = layout.unpack_address(layout.GRANT_KEY.unpack(key)[0])
+                address = layout.unpack_address(_named(layout.GRANT_KEY, key)["address"])
                 for held in layout.unpack_grants(value):
                     if held:
                         number = held >> 32
@@ -224,23 +225,22 @@ class Pins:
         found = []
         for endpoint in self.endpoints():
             for key, value in inner.dump(endpoint.slot):
-                local, remote, local_port, remote_port, protocol, _ = layout.CONNECTION_KEY.unpack(key)
-                expires, created, _, name_class, direction, flags, _ = layout.CONNECTION.unpack(value)
+                ends, state = _named(layout.CONNECTION_KEY, key), _named(layout.CONNECTION, value)
                 found.append(
                     ConnectionPin(
                         endpoint.id,
-                        Direction(direction).name,
-                        protocol_word(protocol),
-                        layout.unpack_address(local),
-                        layout.unpack_address(remote),
-                        local_port,
-                        remote_port,
-                        created,
-                        expires,
-                        bool(flags & _REPLIED),
-                        bool(flags & (_FIN | _CLOSING)),
-                        name_class,
-                        self.selectors(name_class),
+                        Direction(state["direction"]).name,
+                        protocol_word(ends["protocol"]),
+                        layout.unpack_address(ends["local"]),
+                        layout.unpack_address(ends["remote"]),
+                        ends["local_port"],
+                        ends["remote_port"],
+                        state["created"],
+                        state["expires"],
+                        bool(state["flags"] & _REPLIED),
+                        bool(state["flags"] & (_FIN | _CLOSING)),
+                        state["name_class"],
+                        self.selectors(state["name_class"]),
                     )
                 )
         return sorted(found, key=lambda row: (row.endpoint, row.created, row.local_port, row.remote_port))
@@ -248,7 +248,8 @@ class Pins:
     def ipcache(self) -> list[IpcachePin]:
         found = []
         for key, value in self._dump("ipcache"):
-            identity, flags = layout.IPCACHE_ENTRY.unpack(value)
+            entry = _named(layout.IPCACHE_ENTRY, value)
+            identity, flags = entry["identity"], entry["flags"]
             found.append(
                 (_prefix(key), IpcachePin(_text(*_prefix(key)), identity, bool(flags & layout.INSIDE)))
             )
@@ -258,14 +259,19 @@ class Pins:
     def services(self) -> list[ServicePin]:
         found = []
         for key, value in self._dump("services"):
-            address, port, protocol, _ = layout.SERVICE_KEY.unpack(key)
-            count, backends = layout.SERVICE.unpack(value)
+            vip, service = _named(layout.SERVICE_KEY, key), _named(layout.SERVICE, value)
+            count, backends = service["count"], service["backends"]
             pairs = []
             for i in range(min(count, layout.MAX_BACKENDS)):
                 identity, _, target, _ = layout.BACKEND.unpack_from(backends, i * layout.BACKEND.size)
                 pairs.append((identity, target))
             found.append(
-                ServicePin(layout.unpack_address(address), port, protocol_word(protocol), tuple(pairs))
+                ServicePin(
+                    layout.unpack_address(vip["address"]),
+                    vip["port"],
+                    protocol_word(vip["protocol"]),
+                    tuple(pairs),
+                )
             )
         return sorted(found, key=lambda row: (row.address.version, row.address, row.port, row.protocol))
 
@@ -302,7 +308,7 @@ class Pins:
     def generation(self) -> int:
         """Raised whenever everything known is to be judged again."""
         raw = libbpf.lookup(self._maps["config"], bytes(4), layout.CONFIG.size)
-        return int(layout.CONFIG.unpack(raw)[1]) if raw else 0
+        return int(_named(layout.CONFIG, raw)["generation"]) if raw else 0
 
     def _size(self, name: str, fd: int) -> TableSize:
         info = libbpf.map_info(fd)
@@ -339,6 +345,11 @@ def identity_word(number: int) -> str:
 
 def protocol_word(number: int) -> str:
     return Protocol(number).name if number in Protocol.__members__.values() else str(number)
+
+
+def _named(shape: layout.Layout, raw: bytes) -> dict[str, Any]:
+    """The fields by name: what is added to a layout does not matter here."""
+    return dict(zip(shape.fields, shape.unpack(raw), strict=True))
 
 
 def _prefix(key: bytes) -> tuple[Address, int]:
