@@ -27,9 +27,15 @@ static __always_inline struct work *begin(struct __sk_buff *skb, const struct en
 					   __u32 generation)
 {
 	struct work *w = get_work();
+	__u64 ticks = bpf_jiffies64();
 
 	if (!w)
 		return NULL;
+	if (w->ticks != ticks) { /* a clock costs as much as a look-up */
+		w->ticks = ticks;
+		w->now_ns = bpf_ktime_get_boot_ns();
+		w->now = w->now_ns / 1000000000ULL;
+	}
 	w->ifindex = skb->ifindex;
 	w->endpoint = e->id;
 	w->scope = e->scope;
@@ -37,8 +43,6 @@ static __always_inline struct work *begin(struct __sk_buff *skb, const struct en
 	w->policy = e->policy;
 	w->flags = e->flags;
 	w->identity = e->identity;
-	w->now_ns = bpf_ktime_get_boot_ns();
-	w->now = w->now_ns / 1000000000ULL;
 	w->generation = generation;
 	w->min_ttl = e->min_ttl;
 	w->secret = c->secret;
@@ -295,7 +299,7 @@ int from_endpoint(struct __sk_buff *skb)
 	}
 	if (skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD))
 		return drop(skb, EGRESS, DROP_VLAN_FILTERED);
-	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+	if (load(skb, 0, &eth, sizeof(eth)))
 		return drop(skb, EGRESS, DROP_INVALID_PACKET_DROPPED);
 	if (!same_mac(eth.h_source, e->mac))
 		return drop(skb, EGRESS, DROP_INVALID_SOURCE_MAC);

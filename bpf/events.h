@@ -35,15 +35,6 @@ struct {
 	__type(value, struct ration);
 } rations SEC(".maps");
 
-/* Answers told of: half of a hash of all that was told, and the deadline. The other half is the index. */
-#define TOLD_ANSWERS 16384
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TOLD_ANSWERS);
-	__type(key, __u32);
-	__type(value, __u64);
-} told_answers SEC(".maps");
-
 /* Of `counters`, where it is no drop reason. */
 #define COUNT_LOST 0	 /* the ring buffer was full */
 #define COUNT_LEFT_OUT 1 /* no ration was left */
@@ -137,7 +128,7 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 		count(COUNT_LOST);
 		return 0;
 	}
-	event->time_ns = w->now_ns;
+	event->time_ns = bpf_ktime_get_boot_ns();
 	event->type = reason ? EVENT_DROP : EVENT_FLOW;
 	event->endpoint = w->endpoint;
 	event->local = w->packet.local;
@@ -166,7 +157,7 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
  * type to type is the caller's: ttl, flags, address_count and the addresses. */
 static __always_inline void begin_name_event(struct work *w, __u32 type)
 {
-	w->told.time_ns = w->now_ns;
+	w->told.time_ns = bpf_ktime_get_boot_ns();
 	w->told.type = type;
 	w->told.endpoint = w->endpoint;
 	w->told.scope = w->scope;
@@ -191,20 +182,4 @@ static __always_inline bool end_name_event(struct work *w)
 		return true;
 	count(COUNT_LOST);
 	return false;
-}
-
-/* Where it stands whether an answer was told of that taught `told.address_count` addresses until `deadline`, or
- * NULL: it was, lately. `hash` is of the name and the addresses; an edited policy has everything told anew. */
-static __always_inline __u64 *untold(struct work *w, __u64 *hash, __u32 ttl, __u32 deadline)
-{
-	__u32 slack = ttl / RETELL_PART < RETELL_AT_MOST ? ttl / RETELL_PART : RETELL_AT_MOST, index;
-	__u64 *told;
-
-	*hash = mix(*hash, (__u64)w->scope << 32 | w->generation);
-	*hash = mix(*hash, w->told.flags);
-	index = *hash & (TOLD_ANSWERS - 1);
-	told = bpf_map_lookup_elem(&told_answers, &index);
-	if (!told || (*told >> 32 == *hash >> 32 && (__u32)*told + slack >= deadline))
-		return NULL;
-	return within_ration(w, RATION_NAME) ? told : NULL;
 }

@@ -53,11 +53,9 @@ __noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
 	__u32 at;
 
 	HIDE(index);
-	if (!w || index >= MAX_LEARNED || !read_found(index))
+	if (!w || index >= MAX_LEARNED || !w->dns.found[index].bytes)
 		return 0;
 	address = w->addresses[index];
-	if (w->flags & REBINDING_STRICT && is_private(&address))
-		return 0;
 	if (class & CLASS_GRANTS) {
 		int result = add_grant(address.high, address.low, w->slot, class & CLASS_NUMBER, deadline);
 
@@ -74,17 +72,59 @@ __noinline int learn_one(__u32 index, __u32 class, __u32 deadline)
 		return 0;
 	w->addresses[at] = address;
 	w->told.address_count = at + 1;
-	w->dns.set += mix(address.high, address.low);
 	return 0;
 }
 
-/* 0, or -1 where the answer cannot be read: then it taught nothing. */
+/* Reads the addresses found; `w->dns.set` becomes a hash of them all. */
+__noinline int gather_found(void)
+{
+	struct work *w = get_work();
+	__u64 set = 0;
+
+	if (!w)
+		return 0;
+	for (__u32 i = 0; i < MAX_LEARNED; i++) {
+		if (i >= w->dns.found_count)
+			break;
+		if (read_found(i))
+			set += mix(w->addresses[i].high, w->addresses[i].low);
+		else
+			w->dns.found[i].bytes = 0;
+	}
+	w->dns.set = set;
+	return 0;
+}
+
+/* Grants what was gathered, and tells of it where that is due; whether it did. */
+__noinline int teach(__u32 class, __u32 ttl, __u32 deadline, __u32 tell)
+{
+	struct work *w = get_work();
+
+	if (!w)
+		return 0;
+	w->told.flags = 0;
+	w->told.address_count = 0;
+	for (__u32 i = 0; i < MAX_LEARNED; i++) {
+		if (i >= w->dns.found_count)
+			break;
+		learn_one(i, class, deadline);
+	}
+	if (!tell || !w->told.address_count || !within_ration(w, RATION_NAME))
+		return 0;
+	show_name(w);
+	begin_name_event(w, EVENT_LEARNED);
+	w->told.ttl = ttl;
+	return end_name_event(w);
+}
+
+/* 0, or -1 where the answer cannot be read: then it taught nothing. An answer like the last one to this question
+ * is learned from once a second, and told of when its deadline has moved far enough. */
 __noinline int learn(void)
 {
 	struct work *w = get_work();
-	__u32 class, ttl, deadline, zero = 0;
-	__u64 *told, set;
+	__u32 class, ttl, deadline, slack, zero = 0, granted = 0, told = 0;
 	struct config *c = bpf_map_lookup_elem(&config, &zero);
+	struct recalled *known;
 
 	if (!w || !c)
 		return -1;
@@ -94,28 +134,25 @@ __noinline int learn(void)
 		return 0;
 	follow_chain();
 	keep_chain();
-	class = class_of_question(w);
-	w->judgement.name_class = class;
+	gather_found();
 	ttl = (w->dns.ttl < w->min_ttl ? w->min_ttl : w->dns.ttl) + c->grace;
 	deadline = w->now + ttl;
-	w->told.flags = 0;
-	w->told.address_count = 0;
-	w->dns.set = w->dns.question;
-	for (__u32 i = 0; i < MAX_LEARNED; i++) {
-		if (i >= w->dns.found_count)
-			break;
-		learn_one(i, class, deadline);
+	known = find_recalled(w);
+	if (known && known->answer == answer_check(known, w->dns.set)) {
+		granted = known->granted;
+		told = known->told;
 	}
-	if (!w->told.address_count)
+	if (granted >= deadline)
 		return 0;
-	set = w->dns.set;
-	told = untold(w, &set, ttl, deadline);
-	if (!told)
-		return 0;
-	show_name(w);
-	begin_name_event(w, EVENT_LEARNED);
-	w->told.ttl = ttl;
-	if (end_name_event(w))
-		*told = set >> 32 << 32 | deadline;
+	class = class_of_question(w);
+	w->judgement.name_class = class;
+	slack = ttl / RETELL_PART < RETELL_AT_MOST ? ttl / RETELL_PART : RETELL_AT_MOST;
+	if (teach(class, ttl, deadline, told + slack < deadline))
+		told = deadline;
+	if (known) {
+		known->granted = w->told.flags & LEARNED_FULL ? 0 : deadline;
+		known->told = told;
+		known->answer = answer_check(known, w->dns.set);
+	}
 	return 0;
 }

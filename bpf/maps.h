@@ -148,9 +148,11 @@ struct {
 	__array(values, struct grant_map);
 } grants SEC(".maps");
 
+/* Mappable only because then the kernel begins the values at a page, so that each set is one cache line. */
 struct pending_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PENDING_SETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct pending_set));
 };

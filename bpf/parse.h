@@ -67,7 +67,7 @@ static __always_inline void parse_l4(struct __sk_buff *skb, struct packet *p, __
 	if (has_ports(p->protocol)) {
 		__be16 words[4]; /* the first eight octets: ports, then what differs */
 
-		if (p->l4_length < 8 || bpf_skb_load_bytes(skb, offset, words, sizeof(words))) {
+		if (p->l4_length < 8 || load(skb, offset, words, sizeof(words))) {
 			p->flags |= PACKET_SHORT;
 			return;
 		}
@@ -75,12 +75,12 @@ static __always_inline void parse_l4(struct __sk_buff *skb, struct packet *p, __
 		if (p->protocol == IPPROTO_UDP && bpf_ntohs(words[2]) == p->l4_length)
 			p->flags |= PACKET_UDP_WHOLE;
 		if (p->protocol == IPPROTO_TCP &&
-		    (p->l4_length < sizeof(struct tcphdr) || bpf_skb_load_bytes(skb, offset + 13, &p->tcp_flags, 1)))
+		    (p->l4_length < sizeof(struct tcphdr) || load(skb, offset + 13, &p->tcp_flags, 1)))
 			p->flags |= PACKET_SHORT;
 	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
 		__u8 head[8];
 
-		if (p->l4_length < 8 || bpf_skb_load_bytes(skb, offset, head, sizeof(head))) {
+		if (p->l4_length < 8 || load(skb, offset, head, sizeof(head))) {
 			p->flags |= PACKET_SHORT;
 			return;
 		}
@@ -104,7 +104,7 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *p, _
 	__u32 header, total, fragment;
 	struct iphdr ip;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (load(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return DROP_INVALID_PACKET_DROPPED;
 	header = ip.ihl * 4;
 	total = bpf_ntohs(ip.tot_len);
@@ -141,7 +141,7 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p, _
 	struct ipv6hdr ip;
 	__u8 next;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (load(skb, ETH_HLEN, &ip, sizeof(ip)))
 		return DROP_INVALID_PACKET_DROPPED;
 	end = offset + bpf_ntohs(ip.payload_len);
 	if (!ip.payload_len && skb->gso_segs > 1) /* BIG TCP */
@@ -162,7 +162,7 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p, _
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
 		    next != IPPROTO_FRAGMENT)
 			break;
-		if (offset + 8 > end || bpf_skb_load_bytes(skb, offset, head, sizeof(head)))
+		if (offset + 8 > end || load(skb, offset, head, sizeof(head)))
 			return DROP_CT_TRUNCATED_OR_INVALID_HEADER;
 		if (next == IPPROTO_FRAGMENT) {
 			__u32 where = (__u32)head[2] << 8 | head[3];

@@ -5,7 +5,8 @@
  * An entry is found by a SipHash-1-3, keyed with the secret of `config`, of all a verdict depends on: endpoint,
  * policy, generation, server, port, type and the name's octets. Nothing is compared besides, so the hash must hold
  * against whoever chooses the names, which FNV would not. Entries are shared by all CPUs without a lock: `check` is
- * the hash mixed with the rest, so that half of one entry and half of another are none. */
+ * the hash mixed with name and verdict, so that half of one entry and half of another are none, and `answer` does
+ * the same for the deadlines. */
 #pragma once
 
 #include "work.h"
@@ -21,7 +22,12 @@ struct recalled {
 	__u64 name; /* as `w->dns.hash` */
 	__u32 name_class;
 	__u32 verdict;
-	__u64 reserved;
+	/* The answer last learned from: deadlines of its grants and of what user space was told, and a hash of its
+	 * addresses and these two. */
+	__u32 granted;
+	__u32 told;
+	__u64 answer;
+	__u64 reserved[3]; /* one line of the cache; see `questions` in maps.h */
 };
 
 struct recalled_set {
@@ -31,6 +37,7 @@ struct recalled_set {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RECALL_SETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct recalled_set);
 } recalled SEC(".maps");
@@ -136,9 +143,10 @@ static __always_inline bool recall(struct work *w)
 	if (!set)
 		return false;
 	for (int i = 0; i < 2; i++) {
-		struct recalled found = set->ways[i];
+		struct recalled *way = &set->ways[i];
+		struct recalled found = {.name = way->name, .name_class = way->name_class, .verdict = way->verdict};
 
-		if (found.check != recall_check(w->dns.sip, &found))
+		if (way->check != recall_check(w->dns.sip, &found))
 			continue;
 		w->dns.hash = found.name;
 		w->dns.name_class = found.name_class;
@@ -161,9 +169,31 @@ static __always_inline void remember(struct work *w, bool passes)
 	if (passes && (w->judgement.peer & PEER_NAME) != PEER_NAME)
 		fresh.verdict = (w->now + RECALL_SECONDS) | (w->judgement.dns ? VERDICT_BY_NAME : 0);
 	fresh.check = recall_check(w->dns.sip, &fresh);
-	if (set->ways[0].check != recall_check(w->dns.sip, &set->ways[0]))
+	if (set->ways[0].check == recall_check(w->dns.sip, &set->ways[0])) {
+		fresh.granted = set->ways[0].granted;
+		fresh.told = set->ways[0].told;
+		fresh.answer = set->ways[0].answer;
+	} else {
 		set->ways[1] = set->ways[0];
+	}
 	set->ways[0] = fresh;
+}
+
+static __always_inline __u64 answer_check(const struct recalled *r, __u64 addresses)
+{
+	return mix(addresses, (__u64)r->granted << 32 | r->told);
+}
+
+/* The entry of the question in hand, NULL where there is none (any more). */
+static __always_inline struct recalled *find_recalled(struct work *w)
+{
+	struct recalled_set *set = recalled_set_of(w);
+
+	if (!set)
+		return NULL;
+	if (set->ways[0].check == recall_check(w->dns.sip, &set->ways[0]))
+		return &set->ways[0];
+	return set->ways[1].check == recall_check(w->dns.sip, &set->ways[1]) ? &set->ways[1] : NULL;
 }
 
 static __always_inline bool is_judged(const struct work *w)

@@ -10,14 +10,14 @@
 #include <linux/types.h>
 
 /* Goes up whenever a pinned map of an older version cannot be read as it is. */
-#define SCHEMA 2
+#define SCHEMA 3
 
 #define MAX_ADDRESSES 8	  /* of one endpoint */
 #define MAX_BACKENDS 16	  /* different (peer, target port) pairs of one service */
 #define GRANT_SLOTS 4	  /* name classes in one page of an address */
 #define GRANT_PAGES 32	  /* so 128 names behind one address for one workload */
-#define PENDING_WAYS 8	  /* questions that share a set */
-#define PENDING_SETS 512  /* of one endpoint */
+#define PENDING_WAYS 4	  /* questions that share a set, which is one line of the cache */
+#define PENDING_SETS 2048 /* of one endpoint */
 #define MAX_NAME 255	  /* RFC 1035, 2.3.4: octets of a name on the wire */
 #define MAX_QUESTION 512  /* octets of a DNS message that asks */
 #define MAX_ANSWER 4096	  /* octets of a DNS message that is learned from */

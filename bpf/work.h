@@ -86,7 +86,7 @@ struct found {
 struct dns {
 	__u64 hash; /* of the name read last */
 	__u64 question;
-	__u64 set; /* of the name and all addresses learned, in any order */
+	__u64 set; /* of all addresses found, in any order */
 	__u64 sip; /* of the question with all its verdict depends on: recall.h */
 	__u32 recalled; /* the question was met before, so `w->name` was not filled */
 	__u32 name_class;
@@ -126,8 +126,9 @@ struct work {
 	__u32 policy;
 	__u32 flags; /* enum endpoint_flags */
 	__u32 identity;
-	__u32 now;
-	__u64 now_ns;
+	__u32 now;	/* seconds, as of the last tick of the kernel: milliseconds old at most */
+	__u64 now_ns;	/* the same in nanoseconds */
+	__u64 ticks;
 	__u32 generation;
 	__u32 min_ttl;
 	__u64 secret;
@@ -159,6 +160,20 @@ static __always_inline __u64 mix(__u64 hash, __u64 value)
 {
 	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
 	return hash ^ hash >> 29;
+}
+
+/* From the packet's head, which nearly always may be read directly; the helper costs ten times as much. */
+static __always_inline int load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size)
+{
+	if (offset < 256) {
+		const void *from = (void *)(long)skb->data + offset;
+
+		if (from + size <= (void *)(long)skb->data_end) {
+			__builtin_memcpy(to, from, size);
+			return 0;
+		}
+	}
+	return bpf_skb_load_bytes(skb, offset, to, size);
 }
 
 static __always_inline bool same(const struct address *a, const struct address *b)

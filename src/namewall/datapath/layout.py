@@ -14,13 +14,13 @@ from namewall.model.net import Network
 from namewall.model.packed import pack_address as pack_address
 from namewall.model.packed import unpack_address as unpack_address
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_ADDRESSES = 8
 MAX_BACKENDS = 16
 GRANT_SLOTS = 4
 GRANT_PAGES = 32
-PENDING_SETS = 512
-PENDING_SET_BYTES = 128
+PENDING_SETS = 2048
+PENDING_SET_BYTES = 64
 
 ENFORCE_INGRESS, ENFORCE_EGRESS, REBINDING_STRICT, LEARNS_NAMES = 1, 2, 4, 8
 REFUSALS = {"auto": 0, "refused": 1, "nxdomain": 2}

@@ -56,9 +56,8 @@ class Slots:
         self.grants.put(
             slot, libbpf.create_map(libbpf.MAP_HASH, "grants", key, value, self._options.grants, flags)
         )
-        questions = libbpf.create_map(
-            libbpf.MAP_ARRAY, "questions", 4, layout.PENDING_SET_BYTES, layout.PENDING_SETS
-        )
+        sets = layout.PENDING_SET_BYTES, layout.PENDING_SETS
+        questions = libbpf.create_map(libbpf.MAP_ARRAY, "questions", 4, *sets, libbpf.BPF_F_MMAPABLE)
         self.questions.put(slot, questions)
         self._made.add(slot)
 
