@@ -74,14 +74,14 @@ class Node:
         pinned = ["taskset", "-c", cpu] if cpu is not None else []
         return ["nsenter", f"--net=/run/netns/{namespace}", *pinned, *words]
 
+    def attempt(
+        self, namespace: str, *words: str, cpu: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        command = self.command(namespace, *words, cpu=cpu)
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
     def run(self, namespace: str, *words: str, cpu: str | None = None, timeout: float = 60) -> str:
-        made = subprocess.run(
-            self.command(namespace, *words, cpu=cpu),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        made = self.attempt(namespace, *words, cpu=cpu, timeout=timeout)
         if made.returncode:
             raise RuntimeError(f"`{' '.join(words)}`: {made.stderr.strip() or made.stdout.strip()}")
         return made.stdout
