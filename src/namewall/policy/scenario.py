@@ -11,7 +11,7 @@ What holds here beyond `decide`:
     knows is looked up at the cluster DNS at that moment, and its address belongs to nobody else;
   - a Service is judged as the kernel judges it: each ready endpoint must be allowed on its own target port, and a
     question must pass wherever names are judged;
-  - the cluster DNS is the Service kube-dns, else the pods k8s-app=kube-dns of kube-system, else a pod like that
+  - the cluster DNS is the Service kube-dns, else the pods of kube-system that are k8s-app=kube-dns or called kube-dns, else a pod like that
     which stands in.
 """
 
@@ -67,6 +67,8 @@ class _Hop:
     facts: PeerFacts
     port: int
     endpoint: Endpoint | None = None
+    behind: bool = False
+    """A Service's address is what the packet carries."""
 
 
 class _Known:
@@ -143,53 +145,32 @@ class Scenario:
         """The verdict of one query, at its time, after its lookups."""
         now = self.now(query)
         known = self._judge_lookups(query.lookups, self._known) if query.lookups else self._known
-        notes = known.notes(query.source)
         source, target = query.source, query.target
-        sides: tuple[Side, ...] = ()
         if isinstance(target, Name):
             addresses = self._addresses(target.name, source, known, now)
             if not addresses and isinstance(source, Endpoint):
-                asked = self._question(source, target.name, self.cluster_dns, known, now)
-                if asked.verdict == "deny":
-                    return Answer(
-                        asked.egress,
-                        asked.ingress,
-                        asked.l7dns,
-                        asked.reason,
-                        asked.rules,
-                        (*notes, f"`{target}` cannot be looked up: {_why(asked)}"),
-                        asked.sides,
-                    )
-                sides = asked.sides
-                if self._teaches(asked, trusted=True):
-                    notes = (*notes, f"`{target}` was looked up first, and learned")
-                    names = frozenset({target.name})
-                else:
-                    notes = (
-                        *notes,
-                        f"`{target}` was looked up first, and not learned: no `rules.dns` saw it",
-                    )
-                    names = frozenset()
-                hops = [_Hop(str(target), PeerFacts.outside(SOMEWHERE, names), query.port)]
+                found = self._look_up_first(query, source, target, known, now)
             else:
                 hops = [self._outside(a, source, known, now, query.port) for a in addresses or (SOMEWHERE,)]
+                found = self._flow(source, hops, query.protocol, query.dns)
         else:
-            found = self._hops(target, source, known, now, query.port, query.protocol)
-            if isinstance(found, str):
-                if isinstance(source, Endpoint):
-                    return Answer(egress="deny", reason=found, notes=notes)
-                return Answer(notes=notes)
-            hops = found
-        result = self._flow(source, hops, query.protocol, query.dns)
-        return Answer(
-            result.egress,
-            result.ingress,
-            result.l7dns,
-            result.reason,
-            result.rules,
-            notes,
-            (*sides, *result.sides),
-        )
+            found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
+        return replace(found, notes=(*known.notes(source), *found.notes))
+
+    def _look_up_first(
+        self, query: Query, source: Endpoint, target: Name, known: _Known, now: float
+    ) -> Answer:
+        """The question at the cluster DNS, and if it passes the flow to an address that only this name has."""
+        asked = self._question(source, target.name, self.cluster_dns, known, now)
+        if asked.verdict == "deny":
+            return replace(asked, notes=(f"`{target}` cannot be looked up: {_why(asked)}",))
+        learned = self._teaches(asked, trusted=True)
+        names = {target.name} if learned else ()
+        hop = _Hop(str(target), PeerFacts.outside(SOMEWHERE, names), query.port)
+        found = self._flow(source, [hop], query.protocol, query.dns)
+        note = "learned" if learned else "not learned: no `rules.dns` saw it"
+        notes = (f"`{target}` was looked up first, and {note}",)
+        return replace(found, notes=notes, sides=(*asked.sides, *found.sides))
 
     def facts(self, party: Party, asker: Endpoint | None = None, now: float = 0.0) -> PeerFacts:
         """What `decide` knows of one end: for an address outside, with the names granted to `asker`."""
@@ -258,7 +239,7 @@ class Scenario:
         for service in self.services:
             if (service.facts.namespace, service.facts.name) == ("kube-system", "kube-dns"):
                 return (service,)
-        pods = tuple(e for e in self.endpoints if _is_dns(e))
+        pods = tuple(e for e in self.endpoints if is_cluster_dns(e))
         return pods or ((self.stand_in,) if self.stand_in else ())
 
     @cached_property
@@ -301,6 +282,7 @@ class Scenario:
     def _question(
         self, source: Endpoint, name: str, servers: Iterable[Party], known: _Known, now: float
     ) -> Answer:
+        """The answer to a question, which every one of the servers may get."""
         hops: list[_Hop] = []
         for server in servers:
             found = self._hops(server, source, known, now, DNS_PORT, Protocol.UDP)
@@ -365,6 +347,22 @@ class Scenario:
             return self._behind(owner, port, protocol)
         return [self._outside(target, asker, known, now, port)]
 
+    def _to(
+        self,
+        target: Party,
+        source: Party,
+        known: _Known,
+        now: float,
+        port: int,
+        protocol: Protocol,
+        question: str | None,
+    ) -> Answer:
+        """A flow to whom `target` names; one that ends nowhere is denied where it begins."""
+        found = self._hops(target, source, known, now, port, protocol)
+        if not isinstance(found, str):
+            return self._flow(source, found, protocol, question)
+        return Answer(egress="deny", reason=found) if isinstance(source, Endpoint) else Answer()
+
     def _behind(self, service: Service, port: int, protocol: Protocol) -> list[_Hop] | str:
         """The ready endpoints of a Service's port. A port it does not have leads to its bare address."""
         ports = [one for one in service.ports if (one.port, one.protocol) == (port, protocol)]
@@ -380,11 +378,7 @@ class Scenario:
                     hops.append(self._hop(backend, number))
             elif isinstance(target, int):
                 hops.append(self._outside(backend, None, NOTHING, 0.0, target))
-        if not hops:
-            return NO_BACKEND
-        if len({(hop.facts, hop.port) for hop in hops}) > MAX_BACKENDS:
-            return TOO_MANY_BACKENDS
-        return hops
+        return [replace(hop, behind=True) for hop in hops] or NO_BACKEND
 
     def _flow(self, source: Party, hops: Sequence[_Hop], protocol: Protocol, question: str | None) -> Answer:
         """Every hop must be allowed: which one gets the packet is decided after us."""
@@ -393,6 +387,9 @@ class Scenario:
             for hop in hops
             if isinstance(source, Endpoint)
         ]
+        backends = {(hop.facts, hop.port) for hop in hops if hop.behind}
+        if len(backends) > MAX_BACKENDS and any(side.decision.reason != NO_POLICY for side in egress):
+            return Answer(egress="deny", reason=TOO_MANY_BACKENDS)
         ingress = []
         for hop in hops:
             if hop.endpoint is not None:
@@ -462,8 +459,10 @@ def _closed(what: object, port: int) -> _Hop:
     return _Hop(str(what), PeerFacts(closed=True), port)
 
 
-def _is_dns(endpoint: Endpoint) -> bool:
-    return endpoint.namespace == "kube-system" and endpoint.own_labels.get("k8s-app") == "kube-dns"
+def is_cluster_dns(endpoint: Endpoint) -> bool:
+    if endpoint.namespace != "kube-system":
+        return False
+    return endpoint.name == "kube-dns" or endpoint.own_labels.get("k8s-app") == "kube-dns"
 
 
 def never_granted(address: Address) -> bool:
@@ -497,6 +496,7 @@ __all__ = [
     "Service",
     "ServicePort",
     "Side",
+    "is_cluster_dns",
     "never_granted",
     "protocol_name",
     "query_of",

@@ -37,6 +37,7 @@ from namewall.policy.scenario import (
     Scenario,
     Service,
     ServicePort,
+    is_cluster_dns,
 )
 from namewall.policy.scenario_schema import EXPECT, EXPECTATIONS, PROTOCOLS, SCENARIO
 from namewall.policy.schema import crd_schema
@@ -132,6 +133,8 @@ class _Directory:
         found: list[Endpoint] | list[Service] | None = self._pods.get(text) or self._services.get(text)
         if found is None and (match := _SERVICE_NAME.fullmatch(text.lower())):
             found = self._services.get(f"{match[1]}.{match[2]}.svc")
+            if found is None:
+                return None  # the name of a Service that is not there: nobody, and surely not the world
         if found:
             if len(found) > 1:
                 default = [one for one in found if _namespace(one) == DEFAULT]
@@ -432,7 +435,7 @@ def _dns_server(directory: _Directory) -> Party | None:
         if (service.facts.namespace, service.facts.name) == ("kube-system", "kube-dns"):
             return service
     for endpoint in directory.endpoints:
-        if endpoint.namespace == "kube-system" and endpoint.own_labels.get("k8s-app") == "kube-dns":
+        if is_cluster_dns(endpoint):
             return endpoint
     return directory.stand_in
 

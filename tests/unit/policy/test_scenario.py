@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from namewall.model.net import Protocol
+from namewall.policy.decide import PeerFacts
 from namewall.policy.expectation import differences
 from namewall.policy.scenario import Answer, Name, Node, Scenario, query_of
 from namewall.policy.scenario_parse import parse_party, parse_scenario, parse_target
@@ -145,7 +147,7 @@ def test_who_is_meant() -> None:
     assert isinstance(node, Node)
     assert parse_party(found, "Kubernetes.io") == Name("kubernetes.io.")
     assert str(parse_party(found, "2001:DB8::1")) == "2001:db8::1"
-    for text in ("nobody", "pod/nobody", "svc/nobody", "a/b.c", ""):
+    for text in ("nobody", "pod/nobody", "svc/nobody", "no.prod.svc.cluster.local", "a/b.c", ""):
         assert parse_party(found, text) is None
     with pytest.raises(ValueError, match="may be any of"):
         parse_party(scenario(endpoints=[{"name": "x", "namespace": n} for n in "ab"]), "x")
@@ -224,6 +226,99 @@ def test_strict_dns_rules_teach_by_dns_rules_only() -> None:
     assert [answer.verdict for answer in strict] == ["deny", "deny"]
     assert "no `rules.dns`" in strict[0].notes[0]
     assert "not learned" in strict[1].notes[-1]
+
+
+def test_a_lookup_of_one_query_comes_on_top_of_the_scenario_s() -> None:
+    own = {"lookups": [{"name": "b.example.com", "ip": "203.0.113.2"}]}
+    found = scenario(
+        **WEB,
+        policies=[policy("p", egress=[CLUSTER_DNS, {"toFQDNs": [{"matchPattern": "*.example.com"}]}])],
+        lookups=[{"from": "web", "name": "a.example.com", "ip": "203.0.113.1"}],
+        queries=[
+            {"from": "web", "to": "203.0.113.1:1", **own},
+            {"from": "web", "to": "203.0.113.2:1", **own},
+            {"from": "web", "to": "203.0.113.2:1"},
+            {"from": "203.0.113.9", "to": "a.example.com:1"},
+            {"from": "web", "to": "c.example.com:1"},
+        ],
+    )
+    answers = ask(found)
+    assert [answer.verdict for answer in answers] == ["allow", "allow", "deny", "allow", "allow"]
+    assert (answers[3].egress, answers[3].reason, answers[3].sides) == (None, "no_policy", ())
+    assert len(answers[4].sides) == 3, "the question at both ends, then the flow"
+
+
+def test_a_service_without_endpoints_is_nowhere() -> None:
+    service = {"name": "s", "ips": ["10.96.0.1"], "ports": [{"port": 80}]}
+    queries = [{"from": one, "to": "svc/s:80"} for one in ("web", "host")]
+    inside, outside = ask(scenario(**WEB, services=[service], queries=queries))
+    assert inside.to_dict() == {
+        "egress": "deny",
+        "ingress": None,
+        "l7dns": None,
+        "verdict": "deny",
+        "reason": "SERVICE_BACKEND_NOT_FOUND",
+        "rules": [],
+    }
+    assert (outside.verdict, outside.reason) == ("allow", "no_policy")
+
+
+def test_a_service_of_too_many_kinds_of_endpoints_is_not_judged() -> None:
+    everything = policy("p", endpointSelector={"matchLabels": {"n": "0"}}, egress=[{"toEntities": ["all"]}])
+    for count, reason in ((16, "allowed"), (17, "TOO_MANY_BACKENDS")):
+        pods = [{"name": f"p{n}", "labels": {"n": str(n), "all": "yes"}} for n in range(count)]
+        service = {"name": "s", "selector": {"all": "yes"}, "ports": [{"port": 80}]}
+        queries = [{"from": one, "to": "svc/s:80"} for one in ("p0", "p1")]
+        found = scenario(endpoints=pods, services=[service], queries=queries, policies=[everything])
+        assert [answer.reason for answer in ask(found)] == [reason, "no_policy"]
+
+
+def test_facts_are_what_decide_knows_of_either_end() -> None:
+    found = scenario(
+        endpoints=[{"name": "web", "ips": ["10.0.0.1", "2001:db8::1"]}],
+        services=[{"name": "s", "ips": ["10.96.0.1"], "ports": [{"port": 80}]}],
+        externals=[{"ip": "203.0.113.7", "names": ["a.example.com"]}],
+        lookups=[{"from": "web", "name": "b.example.com", "ip": "203.0.113.7", "at": 5}],
+    )
+    (web,) = found.endpoints
+    assert found.facts(web) == PeerFacts(web.labels, web.addresses[0])
+    assert found.facts(ip_address("2001:db8::1")).labels == web.labels
+    assert found.facts(found.services[0]) == found.facts(ip_address("10.96.0.1")) == PeerFacts(closed=True)
+    assert found.facts(Name("x.org.")).names == {"x.org."}
+    assert found.facts(Node("host")).host
+    outside = ip_address("203.0.113.7")
+    assert found.facts(outside).names == {"a.example.com."}
+    assert found.facts(outside, web, 5).names == {"a.example.com.", "b.example.com."}
+    assert found.facts(outside, web, 66).names == {"a.example.com."}
+    assert not found.facts(outside).inside
+    assert found.owner(outside) is None
+
+
+def test_who_the_cluster_dns_is() -> None:
+    pod = {"name": "core", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}
+    service = {"name": "kube-dns", "namespace": "kube-system", "selector": {"k8s-app": "kube-dns"}}
+    assert [str(one) for one in scenario().cluster_dns] == ["kube-system/kube-dns"]
+    assert [str(one) for one in scenario(endpoints=[pod]).cluster_dns] == ["kube-system/core"]
+    both = scenario(endpoints=[pod], services=[service])
+    assert [str(one) for one in both.cluster_dns] == ["svc/kube-system/kube-dns"]
+    pod = {"name": "kube-dns", "namespace": "kube-system"}
+    named = scenario(endpoints=[pod], queries=[{"from": "kube-dns", "dns": "a.b"}])
+    assert (named.cluster_dns, named.stand_in) == (named.endpoints, None)
+    assert named.queries[0].target is named.endpoints[0]
+
+
+def test_an_external_s_name_is_a_target() -> None:
+    rule = {"toFQDNs": [{"matchName": "a.example.com"}], "toPorts": [{"ports": [{"port": "443"}]}]}
+    found = scenario(
+        **WEB,
+        policies=[policy("p", egress=[rule, {"toCIDR": ["203.0.113.1/32"]}])],
+        externals=[
+            {"ip": "203.0.113.1", "names": ["A.example.com", "b.example.com"]},
+            {"ip": "203.0.113.2", "names": ["b.example.com"]},
+        ],
+        queries=[{"from": "web", "to": f"{name}:443"} for name in ("a.example.com", "b.example.com")],
+    )
+    assert [answer.verdict for answer in ask(found)] == ["allow", "deny"], "every address must be allowed"
 
 
 def test_when_a_query_is_asked() -> None:
