@@ -11,8 +11,8 @@ What holds here beyond `decide`:
     knows is looked up at the cluster DNS at that moment, and its address belongs to nobody else;
   - a Service is judged as the kernel judges it: each ready endpoint must be allowed on its own target port, and a
     question must pass wherever names are judged;
-  - the cluster DNS is the Service kube-dns, else the pods of kube-system that are k8s-app=kube-dns or called kube-dns, else a pod like that
-    which stands in.
+  - the cluster DNS is the Service kube-dns of kube-system, else the pods there that are k8s-app=kube-dns or called
+    kube-dns, else a pod like that which stands in.
 """
 
 from __future__ import annotations

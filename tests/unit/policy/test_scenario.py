@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from namewall.model.net import Protocol
 from namewall.policy.decide import PeerFacts
 from namewall.policy.expectation import differences
-from namewall.policy.scenario import Answer, Name, Node, Scenario, query_of
+from namewall.policy.scenario import Answer, Name, Node, Scenario, never_granted, query_of
 from namewall.policy.scenario_parse import parse_party, parse_scenario, parse_target
 from namewall.policy.scenario_schema import SCENARIO
 
@@ -305,6 +305,102 @@ def test_who_the_cluster_dns_is() -> None:
     named = scenario(endpoints=[pod], queries=[{"from": "kube-dns", "dns": "a.b"}])
     assert (named.cluster_dns, named.stand_in) == (named.endpoints, None)
     assert named.queries[0].target is named.endpoints[0]
+
+
+@pytest.mark.parametrize(
+    ("at", "address"),
+    [
+        (0, "203.0.113.1"),  # his own that is to come, the next one
+        (10, "203.0.113.1"),
+        (19, "203.0.113.1"),
+        (20, "203.0.113.2"),  # the latest answer is where he goes
+        (99, "203.0.113.2"),
+    ],
+)
+def test_a_name_leads_where_the_latest_answer_said(at: int, address: str) -> None:
+    lookups = [
+        {"from": "web", "name": "a.example.com", "ip": f"203.0.113.{number}", "at": 10 * number}
+        for number in (1, 2)
+    ]
+    lookups += [{"from": "job", "name": "a.example.com", "ip": "203.0.113.9", "at": 15}]
+    found = scenario(
+        endpoints=[{"name": "web"}, {"name": "job"}, {"name": "new"}],
+        lookups=lookups,
+        queries=[{"from": who, "to": "a.example.com:1", "at": at} for who in ("web", "new")],
+    )
+    own, others = ask(found)
+    assert [side.peer for side in own.sides] == [address]
+    assert len(others.sides) == 1
+
+
+def test_who_asked_nothing_goes_where_others_went() -> None:
+    lookups = [{"from": "web", "name": "a.example.com", "ips": ["203.0.113.1", "203.0.113.2"]}]
+    ends = [{"name": "web"}, {"name": "new"}]
+    (answer,) = ask(
+        scenario(endpoints=ends, lookups=lookups, queries=[{"from": "new", "to": "a.example.com:1"}])
+    )
+    assert [side.peer for side in answer.sides] == ["203.0.113.1", "203.0.113.2"]
+
+
+def test_an_answer_may_name_what_is_in_the_cluster() -> None:
+    """Rebinding: the address is a pod's or a Service's, so the name opens nothing."""
+    found = scenario(
+        endpoints=[{"name": "web", "labels": {"app": "web"}}, {"name": "db", "ips": ["10.0.0.9"]}],
+        services=[{"name": "s", "ips": ["10.96.0.1"], "ports": [{"port": 1}], "endpoints": ["db"]}],
+        policies=[
+            policy(
+                "p",
+                endpointSelector={"matchLabels": {"app": "web"}},
+                egress=[CLUSTER_DNS, {"toFQDNs": [{"matchPattern": "*.example.com"}]}],
+            )
+        ],
+        lookups=[
+            {"from": "web", "name": "a.example.com", "ip": "10.0.0.9"},
+            {"from": "web", "name": "b.example.com", "ip": "10.96.0.1"},
+        ],
+        queries=[
+            {"from": "web", "to": to}
+            for to in ("a.example.com:1", "10.0.0.9:1", "b.example.com:1", "10.96.0.1:1", "svc/s:1")
+        ],
+    )
+    assert [answer.verdict for answer in ask(found)] == ["deny"] * 5
+
+
+def test_a_dns_service_without_endpoints_answers_nobody() -> None:
+    service = {"name": "kube-dns", "namespace": "kube-system", "ports": [{"port": 53, "protocol": "UDP"}]}
+    found = scenario(
+        **WEB,
+        services=[service],
+        policies=[policy("p", egress=[{"toEntities": ["all"]}])],
+        lookups=[{"from": "web", "name": "a.example.com", "ip": "203.0.113.1"}],
+        queries=[{"from": "web", "to": "b.example.com:1"}, {"from": "web", "dns": "a.example.com"}],
+    )
+    first, second = ask(found)
+    assert (first.verdict, first.reason) == ("deny", "SERVICE_BACKEND_NOT_FOUND")
+    assert "does not reach the DNS server (SERVICE_BACKEND_NOT_FOUND)" in first.notes[0]
+    assert second.reason == "SERVICE_BACKEND_NOT_FOUND"
+
+
+def test_addresses_that_no_answer_opens() -> None:
+    for text, never in (
+        ("0.1.2.3", True),
+        ("127.9.9.9", True),
+        ("169.254.1.1", True),
+        ("224.0.0.1", True),
+        ("255.255.255.255", True),
+        ("169.253.1.1", False),
+        ("223.255.255.255", False),
+        ("10.0.0.1", False),
+        ("::", True),
+        ("::1", True),
+        ("::2", False),
+        ("fe80::1", True),
+        ("ff02::1", True),
+        ("::ffff:10.0.0.1", True),
+        ("fc00::1", False),
+        ("2001:db8::1", False),
+    ):
+        assert never_granted(ip_address(text)) is never, text
 
 
 def test_an_external_s_name_is_a_target() -> None:
