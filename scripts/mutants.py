@@ -49,6 +49,7 @@ FIRST = ("tests/cases",)
 THEN = (
     "tests/unit/policy/test_beyond.py",
     "tests/unit/policy/test_compile.py",
+    "tests/unit/policy/test_decide.py",
     "tests/unit/policy/test_indexes.py",
     "tests/unit/policy/test_parse.py",
     "tests/unit/policy/test_patterns.py",

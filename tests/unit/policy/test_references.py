@@ -45,6 +45,24 @@ def test_services_are_their_pods_or_their_addresses() -> None:
     assert third == (CidrSelector(ip_network("203.0.113.7/32")),)
 
 
+@pytest.mark.parametrize(
+    ("obj", "expected"),
+    [
+        ({"metadata": {"name": "g"}}, CidrGroup("g", {}, frozenset())),
+        ({"metadata": {"name": "g", "labels": None}, "spec": None}, CidrGroup("g", {}, frozenset())),
+        (
+            {
+                "metadata": {"name": "g", "labels": {"a": "b"}},
+                "spec": {"externalCIDRs": ["10.0.0.7/8", "nothing"]},
+            },
+            CidrGroup("g", {"a": "b"}, frozenset({ip_network("10.0.0.0/8")})),
+        ),
+    ],
+)
+def test_a_cidr_group_is_read_from_its_object(obj: dict[str, object], expected: CidrGroup) -> None:
+    assert CidrGroup.parse(obj) == expected
+
+
 def test_policies_without_references_stay_the_same_value() -> None:
     policy = good(LAB)
     assert expand([policy], [SERVICE], [GROUP])[0] is policy
