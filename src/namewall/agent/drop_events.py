@@ -67,12 +67,16 @@ class DropEvents:
         if flow.verdict is not Verdict.DROPPED or flow.reason not in TOLD:
             return
         local = flow.source if flow.direction is Direction.EGRESS else flow.destination
-        if not local.pod:
-            return
-        key = (local.namespace, local.pod, subject(flow))
+        if local.pod:
+            self._note(local, flow, sentence(flow), nearest(flow))
+        if flow.direction is Direction.INGRESS and flow.source.pod:
+            self._note(flow.source, flow, turned_away(flow), None)
+
+    def _note(self, end: End, flow: Observed, text: str, policy: PolicyRef | None) -> None:
+        key = (end.namespace, end.pod, subject(flow))
         told = self._told.get(key)
         if told is None:
-            told = self._told[key] = _Told(sentence(flow), nearest(flow), self._now())
+            told = self._told[key] = _Told(text, policy, self._now())
             if len(self._told) > MOST:
                 self._told.popitem(last=False)
         told.seen = self._now()
@@ -154,6 +158,18 @@ def sentence(flow: Observed) -> str:
     else:
         why = f"no rule{_by(flow)} allows it"
     return f"{where} was dropped ({drop_words(flow.reason)}): {why}"
+
+
+def turned_away(flow: Observed) -> str:
+    """For the pod that was kept out. Whose policy it was is the other namespace's matter."""
+    assert flow.reason is not None
+    port = (
+        f"port {flow.destination_port}/{protocol_name(flow)}"
+        if flow.destination_port
+        else protocol_name(flow)
+    )
+    who = _name(flow.destination, str(flow.destination_ip))
+    return f"egress to {who} {port} was dropped by its ingress policy ({drop_words(flow.reason)})"
 
 
 def _name(end: End, address: str) -> str:

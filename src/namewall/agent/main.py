@@ -28,6 +28,7 @@ from namewall.agent.dns_proxy import DnsProxy
 from namewall.agent.dns_records import RecordsWriter, host_resolvers, records
 from namewall.agent.drop_events import DropEvents
 from namewall.agent.endpoints import Endpoint, Endpoints
+from namewall.agent.forwarded import Forwarded
 from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner, boottime
 from namewall.agent.observer import RING_BUFFER, Observer
@@ -84,7 +85,7 @@ WATCHED = (
 )
 
 
-LOOK_FOR_LOSSES = 1.0
+LOOK_FOR_LOSSES = 2.0
 """Seconds between looks at how many events the kernel could not tell."""
 FIRST_WAIT, LAST_WAIT = 0.03, 1.0
 """Seconds between looks for the API server at the start."""
@@ -229,6 +230,9 @@ class Agent:
         self._drop_events = DropEvents(
             self._client.event, self._directory.pod_reference, self._policies.object_of, boottime
         )
+        self._forwarded = Forwarded(
+            lambda: ((e.sandbox.ifindex, e.sandbox.ifname) for e in self._endpoints.all().values())
+        )
         observer = Observer(self._directory, self._cluster.node_name)
         self._learner.hear(observer.take)
         observer.hear(self._drop_events.take)
@@ -247,6 +251,7 @@ class Agent:
             identities=self._identities.labels,
             tables=lambda: self._tables,
             kernel_bytes=self._datapath.memory_bytes,
+            forwarded=self._forwarded,
         )
         try:
             await UnixServer(socket_path(self._instance), Api(view).handle).run()
@@ -257,6 +262,7 @@ class Agent:
     async def _watch_losses(self) -> None:
         while True:
             self._observer.lost[RING_BUFFER] = self._datapath.lost_events()
+            self._forwarded.count()
             await asyncio.sleep(LOOK_FOR_LOSSES)
 
     # What is known.

@@ -119,6 +119,12 @@ def _of_flows(node: views.Node) -> list[Family]:
                 for (reason, direction), count in sorted(observer.drops.items())
             ],
         ),
+        Family(
+            "cilium_forward_count_total",
+            "counter",
+            "Total forwarded packets, tagged by ingress/egress direction",
+            [({"direction": way}, count) for way, count in _forwarded(node).items()],
+        ),
         *observer.metrics.families(),
         Family(
             "hubble_lost_events_total",
@@ -129,6 +135,13 @@ def _of_flows(node: views.Node) -> list[Family]:
         gauge("namewall_flows_kept", "Flows in memory", len(observer.store)),
         counter("namewall_flows_total", "Flows since the agent started", observer.store.last),
     ]
+
+
+def _forwarded(node: views.Node) -> dict[str, int]:
+    """What a workload sends is counted before it is judged: its drops come off."""
+    seen = node.forwarded.count()
+    dropped = sum(count for (_, way), count in node.observer.drops.items() if way == "EGRESS")
+    return {**seen, "EGRESS": max(0, seen["EGRESS"] - dropped)}
 
 
 def _of_kernel(node: views.Node) -> list[Family]:

@@ -11,6 +11,7 @@ from typing import Any
 from namewall import __version__
 from namewall.agent.directory import workload
 from namewall.agent.endpoints import Endpoint
+from namewall.agent.forwarded import Forwarded
 from namewall.agent.learned import Learner, boottime
 from namewall.agent.observer import Observer
 from namewall.agent.policies import Policies
@@ -45,6 +46,7 @@ class Node:
     identities: Callable[[], Mapping[int, Labels]]
     tables: Callable[[], NodeTables]
     kernel_bytes: Callable[[], int]
+    forwarded: Forwarded
 
     def pod_names(self) -> dict[int, str]:
         """Endpoint id → `ns/pod`."""

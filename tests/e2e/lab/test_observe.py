@@ -325,6 +325,8 @@ def test_metrics_are_valid_and_count(node: Node) -> None:
     assert value("namewall_agent_up") == 1
     assert value("cilium_drop_count", reason="POLICY_DENIED", direction="EGRESS") >= 1
     assert value("cilium_drop_count", reason="POLICY_DENIED", direction="INGRESS") >= 1
+    assert value("cilium_forward_count", direction="EGRESS") > 10
+    assert value("cilium_forward_count", direction="INGRESS") > 10
     assert value("hubble_drop", reason="DNS_REFUSED") >= 1
     assert value("hubble_flows_processed", verdict="FORWARDED", type="PolicyVerdict") >= 2
     assert value("hubble_dns_queries", rcode="Policy denied") >= 1
@@ -350,6 +352,8 @@ def test_describe_says_why_it_timed_out(node: Node) -> None:
     assert "no rule of CiliumNetworkPolicy default/backend-names allows it" in text
     assert "DNS question for `registry.example.com`" in text
     assert "ingress from pod default/not-frontend-" in text
+    turned_away = node.type("kubectl describe pod -l app=not-frontend").output
+    assert "port 8080/TCP was dropped by its ingress policy (Policy denied)" in turned_away
     events = node.json("kubectl get events -o json --field-selector reason=PolicyDenied")["items"]
     on_policy = [e for e in events if e["involvedObject"]["kind"] == "CiliumNetworkPolicy"]
     assert {e["involvedObject"]["name"] for e in on_policy} == {"backend-names"}

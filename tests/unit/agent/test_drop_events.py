@@ -78,7 +78,19 @@ async def test_another_port_peer_or_direction_is_another_event() -> None:
         refused(),
     ):
         written.drops.take(flow)
-    assert len([kind for kind, _, _ in await written.flush() if kind == "Pod"]) == 5
+    assert len([kind for kind, _, _ in await written.flush() if kind == "Pod"]) == 6
+
+
+async def test_the_pod_that_was_kept_out_hears_of_it_but_not_whose_policy_it_was() -> None:
+    written = Written()
+    written.drops.take(
+        denied(direction=Direction.INGRESS, source=FRONTEND, destination=BACKEND, destination_port=8080)
+    )
+    messages = [message for kind, message, _ in await written.flush() if kind == "Pod"]
+    assert messages[0].startswith("ingress from pod web/frontend-5f6c8-aaa to port 8080/TCP was dropped")
+    assert messages[1] == (
+        "egress to pod default/backend-7d4b9-x2x port 8080/TCP was dropped by its ingress policy (Policy denied)"
+    )
 
 
 async def test_what_passes_or_is_no_word_of_policy_is_not_told() -> None:
