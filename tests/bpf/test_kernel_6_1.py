@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from guest import CannotBoot, boot
 
-FILES = "tests/bpf/test_names.py tests/bpf/test_packets.py tests/bpf/test_verdicts.py"
+FILES = (
+    "tests/bpf/test_names.py tests/bpf/test_packets.py tests/bpf/test_verdicts.py tests/bpf/test_tcp_dns.py "
+    "tests/bpf/test_dns_settings.py"
+)
 LEFT_OUT = (
     "(part3 or not verdict_of_policy) "
     "and not decides_as_lookup and not hostile and not memory_of and not hundred"
@@ -13,7 +16,8 @@ LEFT_OUT = (
 """What takes minutes under software emulation, and is no matter of the kernel's age."""
 ENOUGH = (
     "allowed_name or no_process or unload or whole_answer or needs_every or edit_reaches "
-    "or unrelated or follow_their_first or no_answer_opens or part3"
+    "or unrelated or follow_their_first or no_answer_opens or part3 or fails_closed or in_a_row or search_domain "
+    "or come_whole"
 )
 """One of each kind: loading (verifying) the programs, or making a pod, takes seconds here."""
 

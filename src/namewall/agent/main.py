@@ -32,6 +32,7 @@ from namewall.agent.forwarded import Forwarded
 from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner, boottime
 from namewall.agent.observer import RING_BUFFER, Observer
+from namewall.agent.pod_resolv import cluster_first, of_the_host, search_domains
 from namewall.agent.pods import PodManager
 from namewall.agent.policies import Policies
 from namewall.agent.policy_status import PolicyStatus
@@ -68,7 +69,7 @@ from namewall.policy.resolver import Resolver
 from namewall.runtime.pods import PodRuntime
 from namewall.state.desired import EndpointFacts, NodeFacts, PolicyNumbers, desired
 from namewall.state.identities import Identities
-from namewall.state.tables import NodeTables
+from namewall.state.tables import DnsSettings, NodeTables
 
 Object = dict[str, Any]
 log = logging.getLogger("namewall.agent")
@@ -322,6 +323,12 @@ class Agent:
             trusted_resolvers=self._trusted(tables),
             known_names=self._learner.names.known(),
             min_ttl=self._cluster.min_ttl,
+            dns=DnsSettings(
+                refusal=self._cluster.dns_refusal,
+                grace=self._cluster.grace,
+                rate=self._cluster.dns_rate,
+                longest_label=self._cluster.dns_max_label,
+            ),
         )
         # Service addresses before the programs judge by them: a VIP the kernel does not know is dropped.
         self._nat.apply(
@@ -351,6 +358,16 @@ class Agent:
             labels=endpoint.labels,
             identity=endpoint.identity,
             own_ports=_own_ports(pod),
+            search=self._search(pod),
+        )
+
+    def _search(self, pod: Object) -> tuple[str, ...]:
+        if pod.get("spec", {}).get("dnsPolicy") == "Default":
+            return search_domains(of_the_host())
+        return (
+            search_domains(cluster_first(pod["metadata"]["namespace"], self._cluster.domain, ()))
+            if pod
+            else ()
         )
 
     def _trusted(self, tables: Any) -> frozenset[Address]:

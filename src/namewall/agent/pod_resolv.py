@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from namewall.model.names import NAME_CHARACTERS, fqdn
 from namewall.model.net import Address
 
 _HOST_FILES = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
@@ -29,3 +30,17 @@ def of_the_host() -> str:
             loopback = ("nameserver 127.", "nameserver ::1")
             return "\n".join(line for line in lines if not line.strip().startswith(loopback)) + "\n"
     return ""
+
+
+def search_domains(text: str) -> tuple[str, ...]:
+    """Of a resolv.conf, canonical, each once and without those that lie below another; the last list counts."""
+    found: list[str] = []
+    for line in text.splitlines():
+        word, *rest = line.split() or [""]
+        if word in ("search", "domain"):
+            found = [
+                fqdn(name)
+                for name in rest
+                if set(name.lower()) <= NAME_CHARACTERS | {"."} and name.strip(".")
+            ]
+    return tuple(sorted({name for name in found if not any(name.endswith(f".{other}") for other in found)}))

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from namewall.kube.informer import Change
+from namewall.policy.metadata import Annotations, read_annotations
 from namewall.policy.parse import enforceable, parse
 from namewall.policy.rules import Policy
 from namewall.state.observed import PolicyRef
@@ -26,7 +27,7 @@ class Policies:
         self.good: dict[Key, Policy] = {}
         self.objects: dict[str, Object] = {}
         self.problems: dict[str, str] = {}
-        self._generations: dict[str, int] = {}
+        self._generations: dict[str, tuple[int, Annotations]] = {}
         self.changes = self.refusals = 0
         """Versions taken, versions that cannot be enforced."""
 
@@ -42,10 +43,11 @@ class Policies:
             self.changes += 1
             return self.good.pop(key, None) is not None
         self.objects[uid] = obj
-        generation = metadata.get("generation", 1)
-        if self._generations.get(uid) == generation:
+        # Annotations are no part of the generation; ours are part of the policy.
+        version = metadata.get("generation", 1), read_annotations(metadata)[0]
+        if self._generations.get(uid) == version:
             return False
-        self._generations[uid] = generation
+        self._generations[uid] = version
         policy, found = parse(obj)
         if policy is not None:
             found = [*found, *enforceable(policy)]

@@ -16,13 +16,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 import click
 
 from namewall.cli import processes
 from namewall.cli.context import WRONG_USAGE, fail, instance, load_cluster, need_root, save_cluster
 from namewall.cli.host_ranges import host_ranges
-from namewall.model.cluster import Cluster, Resolver, overlaps, parse_cidrs
+from namewall.model.cluster import Cluster, Refusal, Resolver, overlaps, parse_cidrs
 from namewall.model.instance import Instance
 
 READY_PATIENCE = 60.0
@@ -50,6 +51,24 @@ TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
 @click.option(
     "--strict-dns-rules/--no-strict-dns-rules", default=None, help="Learn names only where a rules.dns is."
 )
+@click.option(
+    "--dns-refusal",
+    type=click.Choice(get_args(Refusal)),
+    help="What a refused name is answered with; auto is NXDOMAIN below a pod's search domains, else REFUSED. [auto]",
+)
+@click.option(
+    "--grace", type=click.IntRange(0, 604800), help="Seconds a learned name stays open beyond its TTL. [0]"
+)
+@click.option(
+    "--dns-rate",
+    type=click.IntRange(0, 1000000),
+    help="DNS questions a second of one pod; 0 is no limit. [10000]",
+)
+@click.option(
+    "--dns-max-label",
+    type=click.IntRange(0, 63),
+    help="Characters that a label in a question may have; 0 is no limit. [0]",
+)
 def up_command(
     detach: bool,
     listen: str | None,
@@ -58,6 +77,10 @@ def up_command(
     dns_upstream: tuple[str, ...],
     min_ttl: int | None,
     strict_dns_rules: bool | None,
+    dns_refusal: Refusal | None,
+    grace: int | None,
+    dns_rate: int | None,
+    dns_max_label: int | None,
 ) -> None:
     """Start the API server, the agent, the cluster DNS and the pods."""
     need_root("namewall up")
@@ -79,13 +102,18 @@ def up_command(
         cluster,
         min_ttl=cluster.min_ttl if min_ttl is None else min_ttl,
         strict_dns_rules=cluster.strict_dns_rules if strict_dns_rules is None else strict_dns_rules,
+        dns_refusal=dns_refusal or cluster.dns_refusal,
+        grace=cluster.grace if grace is None else grace,
+        dns_rate=cluster.dns_rate if dns_rate is None else dns_rate,
+        dns_max_label=cluster.dns_max_label if dns_max_label is None else dns_max_label,
     )
     _check_families(cluster)
     _check_unchanged(here, before, cluster)
     _check_host(here, cluster)
     from namewall.datapath.nat import forward_obstacles
+    from namewall.datapath.transparent import input_obstacles
 
-    for obstacle in forward_obstacles():
+    for obstacle in (*forward_obstacles(), *input_obstacles()):
         click.echo(f"namewall: warning: {obstacle}", err=True)
     with _only_one(here):
         _start(here, cluster)

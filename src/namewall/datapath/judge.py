@@ -13,7 +13,6 @@ from namewall.datapath import rows
 from namewall.fqdn.message import NXDOMAIN, REFUSED, Question
 from namewall.model.identity import Reserved
 from namewall.model.net import Address, Direction, Protocol
-from namewall.policy.dns_types import pattern_of
 from namewall.policy.lookup import Lookup, cidr_classes, dns_passes, granted_selectors, lookup
 from namewall.policy.map_state import ALLOW_ALL, DnsRules, FqdnPeer, MapState
 from namewall.policy.patterns import Pattern
@@ -117,7 +116,7 @@ class Judge:
         if self._tables.dns.refusal != "auto":
             return NXDOMAIN if self._tables.dns.refusal == "nxdomain" else REFUSED
         for dns in rules:
-            if dns != "any" and any(Pattern(pattern_of(form)).passes(question.name) for form in dns):
+            if dns != "any" and any(Pattern(form).passes(question.name) for form in dns):
                 return REFUSED  # the name is one it may ask for, only not for this type
         below = any(question.name.endswith(f".{domain}") for domain in row.search)
         return NXDOMAIN if below else REFUSED

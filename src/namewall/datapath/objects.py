@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from namewall.datapath import layout, libbpf
 from namewall.datapath.base import Options
 from namewall.datapath.numbers import Numbers
+from namewall.model.cluster import Refusal
 from namewall.model.net import Address
-from namewall.state.tables import DnsSettings, Refusal
+from namewall.state.tables import DnsSettings
 
 MAPS = (
     "config",

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, Literal
 
 from namewall.model.net import Address, Network
+
+Refusal = Literal["auto", "refused", "nxdomain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Cluster:
     """Seconds a learned name stays granted at least."""
     strict_dns_rules: bool = False
     """Only answers to questions that a `rules.dns` let through teach, as in Cilium."""
+    dns_refusal: Refusal = "auto"
+    grace: int = 0
+    dns_rate: int = 10000
+    dns_max_label: int = 0
+    """These four as in state.tables.DnsSettings."""
 
     @property
     def dns_addresses(self) -> tuple[Address, ...]:
@@ -75,6 +82,10 @@ class Cluster:
             "domain": self.domain,
             "minTTL": self.min_ttl,
             "strictDNSRules": self.strict_dns_rules,
+            "dnsRefusal": self.dns_refusal,
+            "grace": self.grace,
+            "dnsRate": self.dns_rate,
+            "dnsMaxLabel": self.dns_max_label,
         }
 
     @classmethod
@@ -89,6 +100,10 @@ class Cluster:
             domain=document["domain"],
             min_ttl=document["minTTL"],
             strict_dns_rules=document["strictDNSRules"],
+            dns_refusal=document.get("dnsRefusal", "auto"),
+            grace=document.get("grace", 0),
+            dns_rate=document.get("dnsRate", 10000),
+            dns_max_label=document.get("dnsMaxLabel", 0),
         )
 
     def with_port(self, port: int) -> Cluster:

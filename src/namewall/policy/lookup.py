@@ -14,7 +14,7 @@ from typing import Literal
 
 from namewall.model.net import Address, Direction, Network
 from namewall.policy.compile import ANY_PEER, covering
-from namewall.policy.dns_types import passes, pattern_of
+from namewall.policy.dns_types import passes
 from namewall.policy.map_state import (
     CidrPeer,
     DnsRules,
@@ -61,7 +61,7 @@ def dns_passes(dns: DnsRules | None, name: str, question_type: int = 1) -> bool:
     return (
         dns is None
         or dns == "any"
-        or any(passes(form, question_type) and Pattern(pattern_of(form)).passes(name) for form in dns)
+        or any(passes(form, question_type) and Pattern(form).passes(name) for form in dns)
     )
 
 

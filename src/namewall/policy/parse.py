@@ -13,6 +13,7 @@ from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.policy import beyond, cilium, netpol, sanitize
+from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.policy.structural import has_wrong_type, validate
@@ -59,6 +60,7 @@ def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("metadata.name", f"{kind} must have name", "agent"))
     if not isinstance(metadata.get("namespace") or "", str):
         problems.append(Problem("metadata.namespace", "a namespace must be a string", "schema"))
+    problems += read_annotations(metadata)[1]
     if kind == "NetworkPolicy":
         return problems + list(netpol.problems(obj.get("spec") or {}))
     specs = list(cilium.specs(obj))
@@ -111,10 +113,13 @@ def _read(kind: str, obj: Mapping[str, Any]) -> Policy:
     metadata = obj["metadata"]
     name, uid = metadata["name"], str(metadata.get("uid") or "")
     namespace = "" if kind == "CiliumClusterwideNetworkPolicy" else metadata.get("namespace") or "default"
+    said, _ = read_annotations(metadata)
     if kind == "NetworkPolicy":
-        return Policy(kind, namespace, name, uid, tuple(netpol.read_rules(obj["spec"], namespace, name)))
+        made = netpol.read_rules(obj["spec"], namespace, name)
+        return Policy(kind, namespace, name, uid, tuple(made), options=said.options)
     context = cilium.Context(kind, namespace, name)
     specs = list(cilium.specs(obj))
-    rules = tuple(rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))
+    read = (rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))
+    rules = limited(read, said.types)
     unsupported = tuple(problem for path, spec in specs for problem in beyond.of_spec(spec, path))
-    return Policy(kind, namespace, name, uid, rules, unsupported)
+    return Policy(kind, namespace, name, uid, rules, unsupported, said.options)

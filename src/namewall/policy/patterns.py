@@ -75,8 +75,9 @@ class Pattern:
         return not self.inert and matches_form(self.form, fqdn(name))
 
     def passes(self, name: str) -> bool:
-        """As an item of `rules.dns`: may this name be asked for."""
-        return self.is_match_all or matches_form(self.form, fqdn(name))
+        """As an item of `rules.dns`: may this name be asked for, if only with some types (policy/dns_types.py)."""
+        form = self.form.partition("#")[0]
+        return form == MATCH_ALL or matches_form(form, fqdn(name))
 
 
 def matches_form(form: str, name: str) -> bool:

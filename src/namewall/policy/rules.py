@@ -65,6 +65,21 @@ class Rule(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What annotations say for every endpoint that the policy selects (policy/metadata.py)."""
+
+    strict: bool = False
+    """No name opens a private address."""
+    min_ttl: int | None = None
+    """Seconds; None is the node's."""
+
+    def joined(self, other: Options) -> Options:
+        """Both hold: the stricter guard, the longer TTL."""
+        ttls = [ttl for ttl in (self.min_ttl, other.min_ttl) if ttl is not None]
+        return Options(self.strict or other.strict, max(ttls, default=None))
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """`unsupported` says which parts are valid but not enforceable here; those rules select nothing."""
 
@@ -74,6 +89,7 @@ class Policy:
     uid: str
     rules: tuple[Rule, ...]
     unsupported: tuple[Problem, ...] = ()
+    options: Options = Options()
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -12,10 +12,12 @@ from ipaddress import ip_network
 from namewall.model.identity import Reserved
 from namewall.model.net import Address, Network, Protocol
 from namewall.policy.map_state import MapState
+from namewall.policy.metadata import of_subject
 from namewall.policy.ports import NO_NAMES, NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.state.identities import Labels
 from namewall.state.tables import (
+    DnsSettings,
     EndpointRow,
     IpcacheRow,
     KnownName,
@@ -45,6 +47,8 @@ class EndpointFacts:
     labels: Labels
     identity: int
     own_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+    search: tuple[str, ...] = ()
+    """The search domains that its resolv.conf was made with, canonical."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class NodeFacts:
     trusted_resolvers: frozenset[Address]
     known_names: frozenset[KnownName]
     min_ttl: int
+    dns: DnsSettings = field(default_factory=DnsSettings)
 
 
 class PolicyNumbers:
@@ -113,6 +118,8 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
         for key, endpoint in zip(keys, facts.endpoints, strict=True)
     }
     number_of = numbers.give(states)
+    subjects = {endpoint.labels for endpoint in facts.endpoints}
+    options = {subject: of_subject(resolver.policies, subject) for subject in subjects}
     rows = {
         endpoint.id: EndpointRow(
             id=endpoint.id,
@@ -124,6 +131,9 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
             addresses=endpoint.addresses,
             identity=endpoint.identity,
             policy=number_of[key],
+            min_ttl=options[endpoint.labels].min_ttl,
+            strict=options[endpoint.labels].strict,
+            search=endpoint.search,
         )
         for key, endpoint in zip(keys, facts.endpoints, strict=True)
     }
@@ -137,4 +147,5 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
         known_names=facts.known_names,
         prefixes=resolver.prefixes,
         min_ttl=facts.min_ttl,
+        dns=facts.dns,
     )

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from namewall.model.cluster import Refusal
 from namewall.model.net import Address, Network
 from namewall.policy.map_state import MapState
-
-Refusal = Literal["auto", "refused", "nxdomain"]
 
 
 @dataclass(frozen=True, slots=True)

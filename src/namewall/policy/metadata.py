@@ -1,0 +1,92 @@
+"""What a policy's annotations add to it: things that Cilium's and Kubernetes' schemas have no field for.
+
+    namewall.io/dns-types: A,AAAA         its DNS rules pass these types of question only
+    namewall.io/rebinding-guard: strict   no name opens a private address to the endpoints it selects
+    namewall.io/min-ttl: "300"            names learned by the endpoints it selects stay open that long at least
+
+The first limits the policy's own rules. The others hold for every endpoint that a rule of the policy selects, whoever
+allowed the name; of several policies the stricter counts for the guard, the longer for the TTL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from namewall.model.errors import Problem
+from namewall.model.labels import Labels
+from namewall.policy import dns_types
+from namewall.policy.map_state import DnsRules
+from namewall.policy.rules import Options, Policy, PortMatch, Rule
+
+GUARD, MIN_TTL, DNS_TYPES = (
+    "namewall.io/rebinding-guard",
+    "namewall.io/min-ttl",
+    dns_types.ANNOTATION,
+)
+LONGEST_TTL = 604800
+"""Seconds; no answer is believed for longer (RFC 8767 section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    options: Options = field(default_factory=Options)
+    types: tuple[str, ...] = ()
+
+
+def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Problem]]:
+    """Of an object's metadata. What is wrong counts as not said."""
+    given = metadata.get("annotations")
+    given = given if isinstance(given, Mapping) else {}
+    problems: list[Problem] = []
+
+    def wrong(key: str, text: str) -> None:
+        problems.append(Problem(f"metadata.annotations[{key}]", text, "agent"))
+
+    options = Options()
+    types: tuple[str, ...] = ()
+    if (guard := given.get(GUARD)) is not None:
+        if guard not in ("strict", "cilium"):
+            wrong(GUARD, f"`{guard}` is no guard; write `strict`, or `cilium` for what is without it")
+        options = replace(options, strict=guard == "strict")
+    if (ttl := given.get(MIN_TTL)) is not None:
+        if (
+            isinstance(ttl, str)
+            and ttl.isascii()
+            and ttl.isdigit()
+            and len(ttl) < 7
+            and int(ttl) <= LONGEST_TTL
+        ):
+            options = replace(options, min_ttl=int(ttl))
+        else:
+            wrong(MIN_TTL, f"`{ttl}` is no number of seconds from 0 to {LONGEST_TTL}, written as a string")
+    if (wanted := given.get(DNS_TYPES)) is not None:
+        try:
+            types = dns_types.parse(str(wanted))
+        except ValueError as error:
+            wrong(DNS_TYPES, str(error))
+    return Annotations(options, types), problems
+
+
+def limited(rules: Iterable[Rule], types: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rules, what their DNS rules pass limited to these types; () is no limit."""
+    if not types:
+        return tuple(rules)
+    return tuple(rule._replace(ports=tuple(_limited(port, types) for port in rule.ports)) for rule in rules)
+
+
+def _limited(port: PortMatch, types: tuple[str, ...]) -> PortMatch:
+    if port.dns is None:
+        return port
+    forms: DnsRules = frozenset({"*"}) if port.dns == "any" else port.dns
+    return replace(port, dns=frozenset(dns_types.limited(form, types) for form in forms))
+
+
+def of_subject(policies: Iterable[Policy], subject: Labels) -> Options:
+    """What holds for an endpoint with these labels."""
+    found = Options()
+    for policy in policies:
+        if policy.options != found and any(rule.subject.matches(subject) for rule in policy.rules):
+            found = found.joined(policy.options)
+    return found
