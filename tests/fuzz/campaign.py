@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+import dns.name
 from bpf_lab import RESOLVER4, TCP, UDP, Lab, Pod, a, allow, inside, tables
 from packets import PASS, REDIRECT, SHOT, from_pod, ip, to_pod, udp
 
 from namewall.datapath import layout, libbpf
+from namewall.fqdn import message
 from namewall.model.net import Address
 from namewall.policy.map_state import FqdnPeer, MapState
 from namewall.policy.patterns import Pattern, granted
@@ -89,13 +91,21 @@ class Messages:
         self.result.counts["messages"] += 1
         self.result.counts["questions"] += 1
         self.result.counts[f"questions {ACTIONS.get(action, str(action))}"] += 1
-        problem = self._judge_question(asked, action)
+        problem = self._judge_question(asked, _read_asking(wire), action)
         if problem:
             self.result.add(problem, f"ask {wire.hex()}")
 
-    def _judge_question(self, asked: oracle.Asked | None, action: int) -> str | None:
+    def _judge_question(
+        self, asked: oracle.Asked | None, read: message.Question | None, action: int
+    ) -> str | None:
         if action not in ACTIONS:
             return f"a question ends in action {action}"
+        if read is not None and (asked is None or (read.id, read.type) != (asked.id, asked.type)):
+            return "the proxy reads a question that is none"
+        if read is not None and asked is not None and read.labels != _labels(asked.name):
+            return f"the proxy reads `{read.name}`"
+        if read is None and asked is not None and asked.common:
+            return "the proxy does not read a common question"
         if asked is None:
             return "what is no question passes" if action == PASS else None
         may = any(Pattern(form).passes(oracle.text(asked.name)) for form in PATTERNS)
@@ -121,6 +131,8 @@ class Messages:
         case = f"ask {asking.hex()}\nanswer {wire.hex()}"
         self._since.append(case)
         problem = self._judge_answer(asked, taught, action, int(began))
+        if problem is None and asked is not None and not oracle.strange(asked.name):
+            problem = _judge_reader(asked, oracle.read_answering(wire, asked), wire)
         if problem:
             self.result.add(problem, case)
         if len(self._since) >= BATCH:
@@ -203,6 +215,40 @@ class Messages:
                     self.answer(asking, bytes.fromhex(raw))
             self.check_empty()
         return [about for about, _ in self.result.found]
+
+
+def _labels(name: dns.name.Name) -> tuple[bytes, ...]:
+    return tuple(label.lower() for label in name.labels[:-1])
+
+
+def _read_asking(wire: bytes) -> message.Question | None:
+    try:
+        return message.read_asking(wire)
+    except message.Unreadable:
+        return None
+
+
+def _judge_reader(asked: oracle.Asked, taught: oracle.Taught, wire: bytes) -> str | None:
+    """fqdn/message.py, which reads what comes over TCP."""
+    found = None
+    try:
+        question = message.read_answering(wire)
+        repeats = (question.id, question.type, question.labels) == (
+            asked.id,
+            asked.type,
+            _labels(asked.name),
+        )
+        found = message.read_taught(wire, question) if repeats else None
+    except message.Unreadable:
+        return "the proxy does not read a common answer" if taught.passes and taught.must else None
+    learned = {address for address in found.addresses if not oracle.never(address)} if found else set()
+    if not learned <= taught.upper:
+        return f"the proxy learns {sorted(map(str, learned - taught.upper))} against the answer"
+    if taught.must and learned != taught.upper:
+        return f"the proxy does not learn {sorted(map(str, taught.upper - learned))}"
+    if taught.must and found and found.ttl != taught.ttl:
+        return f"the proxy learns for {found.ttl} s, not for {taught.ttl}"
+    return None
 
 
 ACTIONS = {PASS: "passed", REDIRECT: "refused", SHOT: "dropped"}

@@ -31,6 +31,10 @@ NEVER = [
 """design.md section 5."""
 
 
+def never(address: Address) -> bool:
+    return any(address in network for network in NEVER)
+
+
 def text(name: dns.name.Name) -> str:
     """The name as policy compares it: presentation form, lower case, trailing dot."""
     return name.to_text().lower()
@@ -172,7 +176,7 @@ def _along(
     kept = [(address, its) for owner, address, its in found if owner in chain]
     return Taught(
         passes=True,
-        upper={address for address, _ in kept if not any(address in net for net in NEVER)},
+        upper={address for address, _ in kept if not never(address)},
         ttl=min([ttl, *(its for _, its in kept)]),
         must=must,
         mentioned={address for _, address, _ in found},

@@ -177,25 +177,25 @@ def _text(label: bytes) -> str:
 def _read_name(wire: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
     """A name, following compression backwards only, and the offset after its first part."""
     labels: list[bytes] = []
-    after, lowest, octets, jumps = 0, at, 0, 0
+    after, lowest, limit, octets, jumps = 0, at, len(wire), 0, 0
     while True:
-        if at >= len(wire) or octets > 255:
+        if at >= limit or octets > 255:
             raise Unreadable("a name without an end")
         length = wire[at]
         if length >= 0xC0:
-            if at + 2 > len(wire):
+            if at + 2 > limit:
                 raise Unreadable("a name without an end")
             after = after or at + 2
             at = _word(wire, at) & 0x3FFF
             jumps += 1
             if at >= lowest or at < HEADER or jumps > MAX_JUMPS:
                 raise Unreadable("a name that leads nowhere")
-            lowest = at
+            limit, lowest = lowest, at  # what is there ends before the part that led to it
             continue
         if length > 63:
             raise Unreadable("a name of an unknown kind")
         label = wire[at + 1 : at + 1 + length].lower()
-        if len(label) != length:
+        if len(label) != length or at + 1 + length > limit:
             raise Unreadable("a name without an end")
         at += 1 + length
         octets += 1 + length
@@ -207,21 +207,30 @@ def _read_name(wire: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
 
 
 def _hints(wire: bytes, at: int, end: int) -> Iterator[Address]:
-    """Of an SVCB or HTTPS record (RFC 9460); the hints' keys are low and come in order."""
+    """Of an SVCB or HTTPS record (RFC 9460): keys are in order (2.2), so the hints' low ones come first; in alias
+
+    mode (priority 0) there are none (2.4.2).
+    """
     if at + 3 > end:
         raise Unreadable("a service record that is cut off")
+    priority, last = _word(wire, at), -1
     _, at = _read_name(wire, at + 2)
+    if at > end:
+        raise Unreadable("a service record that is cut off")
     for _ in range(MAX_PARAMS):
-        if at == end:
+        if at == end or not priority:
             return
         if at + 4 > end:
             raise Unreadable("a service record that is cut off")
         key, length = _word(wire, at), _word(wire, at + 2)
         at += 4
-        if at + length > end:
-            raise Unreadable("a service record that is cut off")
+        if at + length > end or key <= last:
+            raise Unreadable("a service record that is cut off, or out of order")
+        last = key
         if key in (IPV4HINT, IPV6HINT):
             size = 4 if key == IPV4HINT else 16
+            if not length or length % size:
+                raise Unreadable("hints that are no whole addresses")
             for hint in range(min(MAX_HINTS, length // size)):
                 yield _address(wire[at + hint * size : at + (hint + 1) * size])
         at += length
