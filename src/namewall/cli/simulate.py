@@ -9,8 +9,7 @@ import click
 
 from namewall.cli.context import WRONG_USAGE
 from namewall.cli.inputs import BadRow, Complaint, Row, batch, clean, dumped, only_one, table
-from namewall.cli.scenarios import ScenarioFile, place, policy_differences, read_scenarios
-from namewall.model.documents import Document
+from namewall.cli.scenarios import ScenarioFile, policy_differences, read_scenarios
 from namewall.policy.expectation import differences
 from namewall.policy.scenario import Answer, Scenario
 from namewall.policy.scenario_parse import parse_scenario
@@ -28,18 +27,17 @@ def result(scenario: Scenario, answers: list[Answer]) -> dict[str, Any]:
 class _Batch:
     """The rows of one batch; `differ` counts those that are not as expected."""
 
-    def __init__(self, source: str) -> None:
-        self.source, self.differ = source, 0
+    def __init__(self) -> None:
+        self.differ = 0
 
     def answer(self, row: Row) -> Row:
-        if row.get("policyFiles"):
-            file = place(self.source, Document(row, 0, {}))
-            scenario, problems = file.scenario, [str(one) for one in file.complaints]
-        else:
-            scenario, found = parse_scenario(row)
-            problems = [str(problem) for problem in found]
+        if "policyFiles" in row:
+            raise BadRow(
+                "policyFiles: not in a batch, whose lines may be anybody's; write the policies in `policies`"
+            )
+        scenario, problems = parse_scenario(row)
         if scenario is None:
-            raise BadRow("\n".join(problems))
+            raise BadRow("\n".join(map(str, problems)))
         answers = [scenario.answer(query) for query in scenario.queries]
         wrong = policy_differences(row, scenario) + [
             f"{query.path}: {query}: {text}"
@@ -66,7 +64,7 @@ def simulate_command(scenarios: tuple[str, ...], batch_file: str | None, output:
     """
     only_one(scenarios, batch_file, "SCENARIOs")
     if batch_file is not None:
-        rows = _Batch("" if batch_file == "-" else batch_file)
+        rows = _Batch()
         good = batch(batch_file, KEYS, rows.answer)
         sys.exit(WRONG_USAGE if not good else 1 if rows.differ else 0)
     broken: list[Complaint] = []

@@ -251,6 +251,13 @@ def test_a_bad_row_keeps_its_id() -> None:
     assert result.exit_code == 2
 
 
+def test_a_line_of_a_batch_reads_no_files(folder: Path) -> None:
+    result = run("simulate", "--batch", "-", text='{"id": 1, "policyFiles": ["policy.yaml"]}\n')
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {"id": 1, "policy_results": None, "queries": None}
+    assert "policyFiles: not in a batch" in result.stderr
+
+
 def test_no_utf_8_is_a_bad_line() -> None:
     result = run("match", "--batch", "-", text=b'{"id": "\xff"}\n')
     assert result.exit_code == 2
