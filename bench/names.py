@@ -78,6 +78,7 @@ def main() -> list[dict[str, Any]]:
             }
             found.append(row)
             print(_line(row, CILIUM.get((kind, count))))
+            del automaton, forms  # freed here, not while the next is timed
     print()
     return found
 
