@@ -46,6 +46,8 @@ def test_findings_are_true(raws: list[dict[str, Any]]) -> None:
         assert finding.rule in IDS
         if finding.rule not in ("shadowed", "names-swallowed"):
             continue
+        if finding.rule == "names-swallowed" and "to the whole world:" not in finding.message:
+            continue
         event(finding.rule)
         path = finding.path.removesuffix(".toFQDNs")
         changes = list(

@@ -86,12 +86,11 @@ def explain_command(
 def _scenarios(path: str) -> Iterator[ScenarioFile]:
     """The scenarios of one file; one without queries counts too if nothing else is there."""
     broken: list[Complaint] = []
-    found = [document for _, text in texts([path]) for document in documents(path, text, broken)]
-    source = path if path != "-" else "STDIN"
-    chosen = [document for document in found if is_scenario(document)] or [
-        document for document in found if isinstance(document.value, dict) and "kind" not in document.value
+    found = [(source, each) for source, text in texts([path]) for each in documents(source, text, broken)]
+    chosen = [pair for pair in found if is_scenario(pair[1])] or [
+        pair for pair in found if isinstance(pair[1].value, dict) and "kind" not in pair[1].value
     ]
-    files = [place(source, document) for document in chosen]
+    files = [place(*pair) for pair in chosen]
     for complaint in [*broken, *(c for one in files for c in one.complaints)]:
         click.echo(str(complaint), err=True)
     if broken or any(one.complaints for one in files):

@@ -40,11 +40,25 @@ def _implies(have: Requirement, wanted: Requirement) -> bool:
 
 
 def is_world(selector: PeerSelector) -> bool:
-    """Every address outside the cluster of a family, or more."""
+    """Every address outside the cluster, of at least one family; exceptions aside."""
+    return bool(world_families(selector))
+
+
+def world_families(selector: PeerSelector) -> frozenset[int]:
+    """The IP versions of which the selector means every address outside the cluster, exceptions aside."""
     if isinstance(selector, LabelSelector):
-        keys = {requirement.key for requirement in selector.requirements if requirement.source == RESERVED}
-        return selector.is_wildcard or bool(keys & {"world", "world-ipv4", "world-ipv6"})
-    return isinstance(selector, CidrSelector) and selector.cidr.prefixlen <= 1
+        if selector.is_wildcard:
+            return frozenset({4, 6})
+        reserved = [r for r in selector.requirements if r.source == RESERVED]
+        keys = {r.key for r in reserved if r.operator == "Exists" or (r.operator == "In" and "" in r.values)}
+        return frozenset(_WORLD[key] for key in keys & _WORLD.keys())
+    if isinstance(selector, CidrSelector) and selector.cidr.prefixlen == 0:
+        return frozenset({selector.cidr.version})
+    return frozenset()
+
+
+_WORLD = {"world-ipv4": 4, "world-ipv6": 6}
+"""`reserved:world` alone is no address of a dual-stack node; the entity `world` means all three."""
 
 
 def peer_within(inner: PeerSelector, outer: PeerSelector) -> bool:
@@ -83,6 +97,13 @@ def port_within(inner: PortMatch, outer: PortMatch) -> bool:
     if inner.name or outer.name:
         return (inner.name == outer.name and inner.last <= outer.last) or outer.is_all_ports
     return outer.first <= inner.first and inner.last <= outer.last
+
+
+def ports_meet(one: PortMatch, other: PortMatch) -> bool:
+    """Whether they may share a port: False only where they surely do not."""
+    if Protocol.ANY in (one.protocol, other.protocol) or one.protocol is other.protocol:
+        return bool(one.name or other.name) or (one.first <= other.last and other.first <= one.last)
+    return False
 
 
 def rule_within(inner: Rule, outer: Rule) -> bool:

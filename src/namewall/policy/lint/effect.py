@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from namewall.model.net import Direction, Protocol
 from namewall.policy.explain.words import rule_name
-from namewall.policy.lint.contained import label_within, peer_within, port_within, rule_within
+from namewall.policy.lint.contained import label_within, peer_within, ports_meet, rule_within
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.parse import enforceable
 from namewall.policy.rules import EVERYTHING, Rule
@@ -57,12 +57,15 @@ def _says_as_much(inner: Rule, outer: Rule, judged: list[Rule]) -> bool:
             if label_within(inner.subject, r.subject) or label_within(r.subject, inner.subject)
         ]
         return not any(
-            port_within(port, mine) or port_within(mine, port)
+            ports_meet(port, mine)
             for rule in near
             for port in rule.ports
             if port.dns is not None
             for mine in inner.ports
         )
+    # A selector of its own makes a class of its own, which may stand before the wider one (semantics 5.3, 6.3).
+    if not set(inner.peers) <= set(outer.peers):
+        return False
     for port in inner.ports:
         alike = [
             other

@@ -10,7 +10,13 @@ from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import PeerFacts, decide
 from namewall.policy.diff.universe import sample_names
 from namewall.policy.explain.words import rule_name
-from namewall.policy.lint.contained import form_within, is_world, own_requirements, port_within
+from namewall.policy.lint.contained import (
+    form_within,
+    is_world,
+    own_requirements,
+    port_within,
+    world_families,
+)
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
 from namewall.policy.patterns import Pattern, normalize
@@ -297,15 +303,19 @@ def swallowed(project: Project) -> Iterator[Finding]:
         if not any(isinstance(peer, FqdnSelector) for peer in rule.peers):
             continue
         for _, other in project.around(rule):
-            if other.deny or not any(is_world(peer) for peer in other.peers):
+            families = {family for peer in other.peers for family in world_families(peer)}
+            if other.deny or not families:
                 continue
             if all(any(port_within(mine, theirs) for theirs in other.ports) for mine in rule.ports):
+                whole = "the whole world" if len(families) == 2 else f"every IPv{min(families)} address"
+                holes = any(isinstance(peer, CidrSelector) and peer.excepts for peer in other.peers)
+                where = f"{whole} but its exceptions" if holes else whole
                 yield Finding(
                     "names-swallowed",
                     "warning",
                     index,
                     f"{rule.origin.rule}.toFQDNs",
-                    f"{rule_name(other.origin)} opens these ports to the whole world: the names restrict nothing",
+                    f"{rule_name(other.origin)} opens these ports to {where}: there the names restrict nothing",
                     "take the wide rule out, or narrow it to the addresses meant",
                 )
                 break
