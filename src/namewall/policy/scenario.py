@@ -338,8 +338,7 @@ class Scenario:
             return [_Hop(target.name, self.facts(target), port)]
         if isinstance(target, Service):
             return self._behind(target, port, protocol)
-        if isinstance(target, Name):
-            return [_Hop(str(target), self.facts(target), port)]
+        assert not isinstance(target, Name), "a name leads to addresses; see `answer`"
         owner = self._by_address.get(target)
         if isinstance(owner, Endpoint):
             return [self._hop(owner, port, target)]

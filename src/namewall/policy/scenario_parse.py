@@ -353,6 +353,9 @@ class _Reader:
             server = None
             if "server" in row:
                 server = self._party(row["server"], f"{where}.server", directory, "server")
+                if isinstance(server, Name):
+                    text = f"`{row['server']}` is a name; a server is an address, an endpoint or a Service"
+                    self._say(f"{where}.server", text)
             for key in ("ttl", "at"):
                 self._finite(row.get(key, 0), f"{where}.{key}")
             addresses = self._addresses(texts, f"{where}.{'ips' if 'ips' in row else 'ip'}")

@@ -96,6 +96,10 @@ CLUSTER_DNS = {
         ),
         ({"lookups": [{"name": "a.b", "ip": "1.2.3.4"}]}, "lookups[0].from: a lookup needs the endpoint"),
         (WEB | {"lookups": [{"from": "web", "name": "a.b"}]}, "lookups[0].ip: a lookup needs `ip` or `ips`"),
+        (
+            WEB | {"lookups": [{"from": "web", "name": "a.b", "ip": "1.2.3.4", "server": "dns.test"}]},
+            "lookups[0].server: `dns.test` is a name; a server is an address, an endpoint or a Service",
+        ),
         (WEB | {"at": float("nan")}, "at: `nan` is no time"),
         (
             WEB | {"services": [{"name": "s", "endpoints": ["host"]}]},
