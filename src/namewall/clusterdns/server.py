@@ -2,7 +2,8 @@
 
 Names of the cluster are answered at once, in the loop. Anything else waits for upstream, within bounds: so
 many questions at a time, and so many of one client, so that one workload's flood costs that workload its
-answers. Beyond them the answer is SERVFAIL at once. TCP connections are bounded alike and end when idle.
+answers. Beyond them the answer is SERVFAIL at once. Datagrams are taken by turns of their clients (`intake`).
+TCP connections are bounded alike and end when idle.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -23,6 +24,7 @@ import dns.rcode
 from dns.rdatatype import CNAME
 
 from namewall.clusterdns.forward import Forwarder, NoAnswer
+from namewall.clusterdns.intake import Intake
 from namewall.clusterdns.query import OWN_LIMIT, Query, is_truncated, parse
 from namewall.clusterdns.records import from_json
 from namewall.clusterdns.reload import INTERVAL, Document
@@ -103,12 +105,11 @@ class Server:
 
     async def listen(self, host: str, port: int) -> int:
         """Serves UDP and TCP there; host "" is every address, v4 and v6. The port: for 0 a free one."""
-        loop = asyncio.get_running_loop()
         udp, tcp = _both(host, port)
         port = udp.getsockname()[1]
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
+        intake = Intake(udp, self.datagram)
         server = await asyncio.start_server(self._connection, sock=tcp, limit=LARGEST, backlog=128)
-        self._closers += [transport.close, server.close]
+        self._closers += [intake.close, server.close]
         return port
 
     async def close(self) -> None:
@@ -244,24 +245,6 @@ class Server:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not an instance of DatagramTransport before Python 3.13, though it is one.
-        self._transport = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, ...]) -> None:
-        self._server.datagram(data, addr[0], lambda answer: self._send(answer, addr))
-
-    def _send(self, answer: bytes, addr: tuple[str | Any, ...]) -> None:
-        # A client that is gone, or takes nothing, is its own loss: no buffer grows for it.
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(answer, addr)
 
 
 def _write(query: Query, answer: Answer, limit: int) -> bytes:
