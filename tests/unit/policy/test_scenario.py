@@ -277,6 +277,35 @@ def test_a_service_of_too_many_kinds_of_endpoints_is_not_judged() -> None:
         assert [answer.reason for answer in ask(found)] == [reason, "no_policy"]
 
 
+def test_a_name_may_have_many_addresses() -> None:
+    addresses = [f"203.0.113.{n}" for n in range(1, 40)]
+    found = scenario(
+        **WEB,
+        policies=[policy("p", egress=[CLUSTER_DNS, {"toFQDNs": [{"matchName": "a.example.com"}]}])],
+        lookups=[{"from": "web", "name": "a.example.com", "ips": addresses}],
+        queries=[{"from": "web", "to": "a.example.com:1"}],
+    )
+    assert [(answer.verdict, len(answer.sides)) for answer in ask(found)] == [("allow", 39)]
+
+
+@pytest.mark.parametrize("first", ["denied", "unmentioned"])
+def test_the_reason_is_that_of_the_first_endpoint_that_is_denied(first: str) -> None:
+    pods = [{"name": n, "labels": {"app": n}} for n in ("web", "denied", "unmentioned")]
+    order = [first, *({"denied", "unmentioned"} - {first})]
+    service = {"name": "s", "ports": [{"port": 80}], "endpoints": order}
+    deny = [{"toEndpoints": [{"matchLabels": {"app": "denied"}}]}]
+    (answer,) = ask(
+        scenario(
+            endpoints=pods,
+            services=[service],
+            policies=[policy("p", endpointSelector={"matchLabels": {"app": "web"}}, egressDeny=deny)],
+            queries=[{"from": "web", "to": "svc/s:80"}],
+        )
+    )
+    assert answer.reason == ("POLICY_DENY" if first == "denied" else "POLICY_DENIED")
+    assert [rule.origin.rule for rule in answer.rules] == ["spec.egressDeny[0]"] * (first == "denied")
+
+
 def test_facts_are_what_decide_knows_of_either_end() -> None:
     found = scenario(
         endpoints=[{"name": "web", "ips": ["10.0.0.1", "2001:db8::1"]}],
