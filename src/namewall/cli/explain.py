@@ -30,6 +30,7 @@ _ECHO = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 
 @click.command("explain")
 @click.argument("file", required=False, metavar="[SCENARIO]")
+@click.option("--scenario", "also", metavar="FILE", help="The same as SCENARIO.")
 @click.option("--from", "source", metavar="WHO", help="ns/pod, pod/NAME, an address or a reserved name.")
 @click.option("--to", "target", metavar="NAME:PORT[/PROTO]", help="A DNS name, pod, svc/NAME or address.")
 @click.option("--dns", "question", metavar="NAME", help="A DNS question that is sent over the flow.")
@@ -41,6 +42,7 @@ _ECHO = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 )
 def explain_command(
     file: str | None,
+    also: str | None,
     source: str | None,
     target: str | None,
     question: str | None,
@@ -53,6 +55,9 @@ def explain_command(
 
     The flow is `--from … --to …`, or else each query of the scenario. Exit codes: 0 allowed; 1 denied; 2 wrong input.
     """
+    if file is not None and also is not None:
+        raise click.UsageError("give SCENARIO or --scenario, not both")
+    file = file or also
     if (source is None) != (target is None and question is None):
         raise click.UsageError("a flow needs both --from and --to (or --dns)")
     if file is None and source is None:

@@ -112,6 +112,10 @@ def test_ways_to_write_the_ends() -> None:
     assert run("explain", LAB, "--from", "backend", "--dns", "cilium.io").exit_code == 0
     assert run("explain", LAB, "--from", "dns", "--to", "backend/icmp").exit_code == 1
     assert run("explain", LAB, "--from", "host", "--to", "backend:1").exit_code == 0
+    assert run("explain", "--scenario", LAB, "--from", "host", "--to", "backend:1").exit_code == 0
+    text = (ROOT / LAB).read_text(encoding="utf-8")
+    assert run("explain", "-", "--from", "host", "--to", "backend:1", stdin=text).exit_code == 0
+    assert run("explain", LAB, "--scenario", LAB).exit_code == 2
 
 
 def test_without_a_server_it_cannot(tmp_path: Path) -> None:
