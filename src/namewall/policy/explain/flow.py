@@ -20,6 +20,7 @@ from namewall.policy.explain.nearest import Nearest, nearest
 from namewall.policy.explain.patch import Patch, smallest, why_none
 from namewall.policy.explain.steps import Step, steps_of
 from namewall.policy.explain.words import rule_names
+from namewall.policy.lookup import POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.ports import NO_NAMES
 from namewall.policy.scenario import (
@@ -111,6 +112,11 @@ def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) ->
             if step not in said or step.kind not in ("subject", "default_deny"):
                 yield step
             said.add(step)
+        if number in lookup and side.decision.reason == POLICY_DENIED:
+            missing = (
+                f"egress to {case.whom} at {DNS_PORT}/ANY with rules.dns for {_plain(case.question or '')}"
+            )
+            yield Step("lookup", f"the rule that is missing: {missing}", side.direction)
 
 
 def _answers(side: Side, question: Side) -> bool:
