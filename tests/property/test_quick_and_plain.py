@@ -30,7 +30,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw_policies(), st.data())
 def test_the_quick_yes_is_no_problems_found(raw: list[Raw], data: st.DataObject) -> None:
     for obj in raw:
