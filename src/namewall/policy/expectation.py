@@ -33,7 +33,8 @@ def _said(answer: Answer) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(f"{rule.get('policy')} {rule.get('rule')}" for rule in value) + "]"
+        words = ([rule[key] for key in ("policy", "rule") if key in rule] or rule.values() for rule in value)
+        return "[" + ", ".join(" ".join(map(str, each)) for each in words) + "]"
     return "null" if value is None else str(value)
 
 
@@ -43,7 +44,7 @@ def _fits(want: Any, got: Any) -> bool:
         return bool(want == got)
     left = [dict(rule) for rule in got]
     for rule in want:
-        match = next((one for one in left if isinstance(rule, dict) and rule.items() <= one.items()), None)
+        match = next((one for one in left if rule.items() <= one.items()), None)
         if match is None:
             return False
         left.remove(match)

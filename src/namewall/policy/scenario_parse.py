@@ -430,6 +430,26 @@ class _Reader:
             elif "enum" in fields[key] and value not in fields[key]["enum"]:
                 words = ", ".join("null" if word is None else word for word in fields[key]["enum"])
                 self._say(f"{path}.{key}", f"`{value}` cannot be; use one of {words}")
+            elif key == "reason" and not isinstance(value, str):
+                self._say(f"{path}.{key}", "a reason is a word, as POLICY_DENIED or allowed")
+            elif key == "rules":
+                self._expected_rules(value, f"{path}.{key}")
+
+    def _expected_rules(self, rules: Any, path: str) -> None:
+        if not isinstance(rules, list):
+            self._say(path, "rules are a list, [] for none")
+            return
+        fields = EXPECT["properties"]["rules"]["items"]["properties"]
+        for index, rule in enumerate(rules):
+            where = f"{path}[{index}]"
+            if not isinstance(rule, dict):
+                self._say(where, f"a rule is a mapping of {', '.join(fields)}")
+                continue
+            for key, value in rule.items():
+                if key not in fields:
+                    self._say(f"{where}.{key}", f"`{key}` is no field of a rule; use {', '.join(fields)}")
+                elif not isinstance(value, str) and not (value is None and key == "namespace"):
+                    self._say(f"{where}.{key}", "must be a string")
 
 
 def _dns_server(directory: _Directory) -> Party | None:

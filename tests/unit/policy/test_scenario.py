@@ -17,7 +17,7 @@ from namewall.policy.decide import PeerFacts
 from namewall.policy.expectation import differences
 from namewall.policy.scenario import Answer, Name, Node, Scenario, never_granted, query_of
 from namewall.policy.scenario_parse import parse_party, parse_scenario, parse_target
-from namewall.policy.scenario_schema import SCENARIO
+from namewall.policy.scenario_schema import EXPECT, SCENARIO
 
 CASES = Path(__file__).parents[2] / "cases"
 
@@ -95,6 +95,19 @@ CLUSTER_DNS = {
             "queries[0].expect.egress: `redirect` cannot be; use one of allow, deny, null",
         ),
         ({"lookups": [{"name": "a.b", "ip": "1.2.3.4"}]}, "lookups[0].from: a lookup needs the endpoint"),
+        *(
+            (
+                {"queries": [{"from": "host", "to": "host:1", "expect": expect}]},
+                f"queries[0].expect.{problem}",
+            )
+            for expect, problem in (
+                ({"reason": 1}, "reason: a reason is a word"),
+                ({"rules": {}}, "rules: rules are a list"),
+                ({"rules": [1]}, "rules[0]: a rule is a mapping of policy, kind"),
+                ({"rules": [{"polcy": "p"}]}, "rules[0].polcy: `polcy` is no field of a rule"),
+                ({"rules": [{"kind": None}]}, "rules[0].kind: must be a string"),
+            )
+        ),
         (WEB | {"lookups": [{"from": "web", "name": "a.b"}]}, "lookups[0].ip: a lookup needs `ip` or `ips`"),
         (
             WEB | {"lookups": [{"from": "web", "name": "a.b", "ip": "1.2.3.4", "server": "dns.test"}]},
@@ -463,26 +476,48 @@ def test_when_a_query_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expect", "count"),
+    ("expect", "differ"),
     [
-        (None, 0),
-        ("allow", 0),
-        ("deny", 1),
-        ("refused", 1),
-        ({"verdict": "allow", "reason": "allowed"}, 0),
-        ({"rules": []}, 1),
-        ({"rules": [{"rule": "spec.egress[0]"}]}, 0),
-        ({"rules": [{"rule": "spec.egress[0]"}] * 2}, 1),
-        ({"egress": "deny", "ingress": "deny", "verdict": "allow"}, 2),
+        (None, []),
+        ("allow", []),
+        ("deny", ["expected deny, got allow"]),
+        ("refused", ["expected refused, got allow"]),
+        ({"verdict": "allow", "reason": "allowed"}, []),
+        ({"rules": [{"kind": "NetworkPolicy"}]}, ["rules: expected [NetworkPolicy], got [p spec.egress[0]]"]),
+        ({"rules": []}, ["rules: expected [], got [p spec.egress[0]]"]),
+        ({"rules": [{"rule": "spec.egress[0]"}]}, []),
+        (
+            {"rules": [{"rule": "spec.egress[1]", "policy": "p"}]},
+            ["rules: expected [p spec.egress[1]], got [p spec.egress[0]]"],
+        ),
+        (
+            {"rules": [{"rule": "spec.egress[0]"}] * 2},
+            ["rules: expected [spec.egress[0], spec.egress[0]], got [p spec.egress[0]]"],
+        ),
+        (
+            {"egress": "deny", "ingress": "deny", "verdict": "allow"},
+            ["egress: expected deny, got allow", "ingress: expected deny, got null"],
+        ),
     ],
 )
-def test_differences(expect: Any, count: int) -> None:
+def test_differences(expect: Any, differ: list[str]) -> None:
     found = scenario(
         **WEB,
         policies=[policy("p", egress=[{"toCIDR": ["203.0.113.0/24"]}])],
         queries=[{"from": "web", "to": "203.0.113.1:1", "expect": expect}],
     )
-    assert len(differences(found.queries[0], ask(found)[0])) == count
+    assert differences(found.queries[0], ask(found)[0]) == differ
+
+
+def test_a_refusal_is_a_denial_too() -> None:
+    dns = {**CLUSTER_DNS, "toPorts": [{"ports": [{"port": "53"}], "rules": {"dns": [{"matchName": "a.b"}]}}]}
+    queries = [{"from": "web", "dns": "c.d", "expect": expect} for expect in ("refused", "deny", "allow")]
+    found = scenario(**WEB, policies=[policy("p", egress=[dns])], queries=queries)
+    assert [differences(query, found.answer(query)) for query in found.queries] == [
+        [],
+        [],
+        ["expected allow, got refused"],
+    ]
 
 
 # --- whatever is asked ---------------------------------------------------------------------------------------------
@@ -523,6 +558,8 @@ def shaped(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         value = st.lists(shaped(schema["items"]), max_size=3)
     elif kind == "object" and "properties" in schema:
         members = {key: shaped(member) for key, member in schema["properties"].items()}
+        if "expect" in members:
+            members["expect"] = st.sampled_from(["allow", "deny", "refused"]) | shaped(EXPECT) | ANYTHING
         required = {key: members[key] for key in schema.get("required", ())}
         value = st.fixed_dictionaries(
             required, optional={k: v for k, v in members.items() if k not in required}
