@@ -18,6 +18,7 @@
 #define LIFE_TCP 8000
 #define LIFE_OTHER 60
 #define LIFE_CLOSING 10
+#define LIFE_DENIED 300 /* longer than a peer waits between two attempts */
 
 static __always_inline void connection_key_of(const struct packet *p, struct connection_key *key)
 {
@@ -95,7 +96,9 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 				if (!reason)
 					reason = dns_only(w);
 				if (reason && reason != TO_PROXY) {
-					bpf_map_delete_elem(table, &key);
+					/* It stays known for who began it: else the peer's next packet, where ingress
+					 * is open, would begin it anew, and ours pass as the answers. */
+					known->expires = w->now + LIFE_DENIED;
 					return reason;
 				}
 				if (reason)

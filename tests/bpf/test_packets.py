@@ -996,6 +996,25 @@ def test_links_that_someone_removed_come_back(lab: Lab, pod: Pod, bench: Bench) 
     assert sorted(path.name for path in links.iterdir()) == kept
 
 
+@pytest.mark.parametrize("l4", [tcp, udp])
+def test_what_an_edit_forbids_is_not_begun_again_by_the_peer(
+    lab: Lab, pod: Pod, bench: Bench, l4: object
+) -> None:
+    """Ingress is open: the peer's packets on the old connection must not make ours answers to it."""
+    make = (lambda *ends: tcp(*ends, flags=ACK)) if l4 is tcp else udp
+    before = egress(allow(protocol=TCP, port=443), allow(protocol=UDP, port=443))
+    lab.apply(tables(before, pod.row()))
+    assert bench.sends(pod, out(pod, WORLD4[0], l4(5000, 443)))  # type: ignore[operator]
+    assert bench.gets(pod, back(pod, WORLD4[0], make(443, 5000)))
+    lab.apply(tables(egress(allow(protocol=TCP, port=80)), pod.row()))
+    for _ in range(2):
+        assert not bench.gets(pod, back(pod, WORLD4[0], make(443, 5000)))
+        assert not bench.sends(pod, out(pod, WORLD4[0], make(5000, 443)))
+    lab.apply(tables(before, pod.row()))
+    assert bench.sends(pod, out(pod, WORLD4[0], make(5000, 443)))
+    assert bench.gets(pod, back(pod, WORLD4[0], make(443, 5000)))
+
+
 @pytest.mark.parametrize("kind", [135, 136, 130, 131, 132, 143])
 @pytest.mark.parametrize("other", [WORLD4[0], WORLD6[0]])
 def test_what_keeps_a_link_going_leaves_it_for_nowhere(
