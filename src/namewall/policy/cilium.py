@@ -77,10 +77,10 @@ def peer_selector(raw: Raw, context: Context, wild: bool) -> LabelSelector:
 
     `wild`: a clusterwide rule for reserved:init endpoints, where no namespace is added.
     """
-    return _placed(read_selector(raw), context.namespace, wild)
+    selector = read_selector(raw)
+    return (_kept_placed if selector.is_small else _placed)(selector, context.namespace, wild)
 
 
-@lru_cache(maxsize=65536)
 def _placed(selector: LabelSelector, namespace: str, wild: bool) -> LabelSelector:
     requirements = selector.requirements
     if any(requirement.source == RESERVED for requirement in requirements):
@@ -97,6 +97,9 @@ def _placed(selector: LabelSelector, namespace: str, wild: bool) -> LabelSelecto
     if not selector.is_wildcard and not selector.has_key(CLUSTER, K8S, ANY):
         selector = selector.with_label(K8S, CLUSTER, DEFAULT_CLUSTER)
     return selector
+
+
+_kept_placed = lru_cache(maxsize=65536)(_placed)
 
 
 def network(text: str) -> Network:

@@ -18,6 +18,10 @@ from namewall.model.net import Address, Network
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist"]
 
 
+SMALL = 8
+"""Conditions of a selector, and values of each, up to which selectors are remembered."""
+
+
 class Requirement(NamedTuple):
     """One condition on a label. `source` is `any` where the rule names none."""
 
@@ -68,13 +72,20 @@ class LabelSelector:
     def has_key(self, key: str, *sources: str) -> bool:
         return any(r.key == key and r.source in sources for r in self.requirements)
 
+    @property
+    def is_small(self) -> bool:
+        """Worth remembering. A large one, remembered, would fill the memory long after its policy is gone."""
+        return len(self.requirements) <= SMALL and all(len(r.values) <= SMALL for r in self.requirements)
+
     def with_label(self, source: str, key: str, value: str) -> LabelSelector:
-        return _with_label(self, source, key, value)
+        return (_kept_with_label if self.is_small else _with_label)(self, source, key, value)
 
 
-@lru_cache(maxsize=65536)
 def _with_label(selector: LabelSelector, source: str, key: str, value: str) -> LabelSelector:
     return LabelSelector((*selector.requirements, Requirement(source, key, "In", frozenset({value}))))
+
+
+_kept_with_label = lru_cache(maxsize=65536)(_with_label)
 
 
 WILDCARD = LabelSelector()
@@ -182,22 +193,26 @@ def label_selector(
     source: str | None,
 ) -> LabelSelector:
     """A selector from its parts. `source` None reads the source from each key, else all keys have that source."""
-
-    conditions = tuple((key, operator, tuple(values)) for key, operator, values in expressions)
-    return _label_selector(tuple(sorted(match_labels.items())), conditions, source)
+    conditions = list(expressions)
+    if not conditions and len(match_labels) <= SMALL:
+        return _of_labels(tuple(sorted(match_labels.items())), source)
+    equal: list[tuple[str, Operator, Iterable[str]]] = [
+        (key, "In", (value,)) for key, value in sorted(match_labels.items())
+    ]
+    return LabelSelector(
+        tuple(
+            Requirement(*_key(key, source), operator, frozenset(values))
+            for key, operator, values in [*equal, *conditions]
+        )
+    )
 
 
 @lru_cache(maxsize=65536)
-def _label_selector(
-    pairs: tuple[tuple[str, str], ...],
-    conditions: tuple[tuple[str, Operator, tuple[str, ...]], ...],
-    source: str | None,
-) -> LabelSelector:
-    def key_of(text: str) -> tuple[str, str]:
-        return split_key(text) if source is None else (source, text)
+def _of_labels(pairs: tuple[tuple[str, str], ...], source: str | None) -> LabelSelector:
+    return LabelSelector(
+        tuple(Requirement(*_key(key, source), "In", frozenset({value})) for key, value in pairs)
+    )
 
-    requirements = [Requirement(*key_of(key), "In", frozenset({value})) for key, value in pairs]
-    requirements += [
-        Requirement(*key_of(key), operator, frozenset(values)) for key, operator, values in conditions
-    ]
-    return LabelSelector(tuple(requirements))
+
+def _key(text: str, source: str | None) -> tuple[str, str]:
+    return split_key(text) if source is None else (source, text)
