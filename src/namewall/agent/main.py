@@ -31,7 +31,7 @@ from namewall.agent.endpoints import Endpoint, Endpoints
 from namewall.agent.forwarded import Forwarded
 from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner, boottime
-from namewall.agent.observer import RING_BUFFER, Observer
+from namewall.agent.observer import Observer
 from namewall.agent.pod_resolv import cluster_first, of_the_host, search_domains
 from namewall.agent.pods import PodManager
 from namewall.agent.policies import Policies
@@ -262,7 +262,7 @@ class Agent:
 
     async def _watch_losses(self) -> None:
         while True:
-            self._observer.lost[RING_BUFFER] = self._datapath.lost_events()
+            self._observer.count_losses(self._datapath.lost_events(), self._datapath.rationed_events())
             self._forwarded.count()
             await asyncio.sleep(LOOK_FOR_LOSSES)
 

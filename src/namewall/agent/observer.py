@@ -29,7 +29,7 @@ FLOWS_A_SECOND = 5000
 BURST = 20000
 
 RING_BUFFER, QUEUE, STORE = "PERF_EVENT_RING_BUFFER", "OBSERVER_EVENTS_QUEUE", "HUBBLE_RING_BUFFER"
-"""Hubble's LostEventSource: the kernel's buffer was full, we were too slow, a reader was."""
+"""Hubble's LostEventSource: the kernel's buffer was full, more came than is told or kept, a reader was slow."""
 
 
 def offset() -> int:
@@ -54,6 +54,7 @@ class Observer:
         self._wake = asyncio.Event()
         self._followers: set[asyncio.Event] = set()
         self._hearers: list[Callable[[Observed], None]] = []
+        self._rationed: int | None = None
         self._tokens, self._filled = float(BURST), time.monotonic()
 
     def uuid(self, number: int) -> str:
@@ -79,6 +80,13 @@ class Observer:
             self.lost[QUEUE] += 1
         if self._waiting:
             self._wake.set()
+
+    def count_losses(self, lost: int, rationed: int) -> None:
+        """What the kernel says it could not tell, and what it left out beyond its ration, since its maps were made."""
+        self.lost[RING_BUFFER] = lost
+        if self._rationed is not None:
+            self.lost[QUEUE] += max(0, rationed - self._rationed)
+        self._rationed = rationed
 
     async def run(self) -> None:
         while True:

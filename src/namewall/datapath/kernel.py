@@ -81,7 +81,7 @@ class KernelDatapath:
         self._config = objects.Config.read(maps["config"], numbers.epoch, (GATEWAY4, GATEWAY6))
         self._tables = {name: Table(maps[name]) for name in TABLES}
         self._connections = PerEndpoint(maps["connections"])
-        self._slots = Slots(self._options, self._connections, maps["grants"], maps["questions"])
+        self._slots = Slots(self._options, self._connections, maps)
         self._slots.adopt(self._tables["endpoints"].rows)
         self._names = Names(numbers, maps["automaton"], opened.programs["maintain"])
         self._events = EventReader(maps["events"])
@@ -440,7 +440,11 @@ class KernelDatapath:
 
     def lost_events(self) -> int:
         """Events that found the ring buffer full, since the maps were made."""
-        return libbpf.lookup_per_cpu(self._loaded().maps["counters"], bytes(4))
+        return libbpf.lookup_per_cpu(self._loaded().maps["counters"], layout.COUNT_LOST)
+
+    def rationed_events(self) -> int:
+        """Events beyond an endpoint's ration (RATION of bpf/events.h), since the maps were made."""
+        return libbpf.lookup_per_cpu(self._loaded().maps["counters"], layout.COUNT_LEFT_OUT)
 
     def origins(self, event: Flow) -> tuple[RuleOrigin, ...]:
         """The rules behind the entry that decided, as far as the tables of now still have it."""
@@ -471,7 +475,7 @@ class KernelDatapath:
         opened = self._loaded()
         total = sum(memory(fd) for fd in opened.maps.values())
         for fields in self._realized_endpoints().values():
-            for outer in (self._connections, self._slots.grants, self._slots.questions):
+            for outer in (self._connections, self._slots.grants, self._slots.orders, self._slots.questions):
                 fd = outer.open(fields[2])
                 if fd is not None:
                     total += memory(fd)

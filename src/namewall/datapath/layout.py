@@ -14,7 +14,7 @@ from namewall.model.net import Network
 from namewall.model.packed import pack_address as pack_address
 from namewall.model.packed import unpack_address as unpack_address
 
-SCHEMA = 3
+SCHEMA = 4
 MAX_ADDRESSES = 8
 MAX_BACKENDS = 16
 GRANT_SLOTS = 4
@@ -32,6 +32,8 @@ POLICY_EXACT, POLICY_L4 = 96, 24
 POLICY_WHOLE = POLICY_EXACT - POLICY_L4
 MAINTAIN_GRANT, MAINTAIN_EXPIRE = 1, 2
 LEARNED_FULL = 1
+COUNT_LOST, COUNT_LEFT_OUT = (0).to_bytes(4, "little"), (1).to_bytes(4, "little")
+"""Keys of `counters` that are no drop reasons (bpf/events.h)."""
 
 
 class GrantResult(IntEnum):
@@ -100,6 +102,7 @@ CONNECTION = Layout(
 )
 GRANT_KEY = Layout("grant_key", "address:16s page:I reserved:I")
 GRANT_PAGE = Layout("grant_page", "slots:32s")
+GRANT_HAND = Layout("grant_hand", "turns:Q size:I evicted:I")
 MAINTAIN_REQUEST = Layout(
     "maintain_request", "address:16s operation:I slot:I name_class:I deadline:I page:I reserved:I"
 )

@@ -291,7 +291,7 @@ class Pins:
 
     def lost_events(self) -> int:
         """Events that found the ring buffer full."""
-        return libbpf.lookup_per_cpu(self._maps["counters"], bytes(4))
+        return libbpf.lookup_per_cpu(self._maps["counters"], layout.COUNT_LOST)
 
     def sizes(self) -> list[TableSize]:
         found = [self._size(name, self._maps[name]) for name in _COUNTED]

@@ -115,6 +115,14 @@ async def test_more_events_than_can_be_kept_are_counted_not_piled_up() -> None:
     assert made.lost[QUEUE] == 7
 
 
+async def test_what_the_kernel_leaves_out_counts_from_the_start_of_this_agent() -> None:
+    made = observer()
+    made.count_losses(3, 1000)
+    assert dict(made.lost) == {RING_BUFFER: 3}
+    made.count_losses(4, 1007)
+    assert made.lost == {RING_BUFFER: 4, QUEUE: 7}
+
+
 async def test_drops_are_counted_with_those_like_them() -> None:
     made = observer()
     made.take([drop_event(left_out=4), drop_event(DropReason.INVALID_SOURCE_IP), learned_event()])
