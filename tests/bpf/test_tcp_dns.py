@@ -40,7 +40,7 @@ from namewall.datapath import libbpf, transparent
 from namewall.model.flow import Dropped, DropReason, Learned, Refused
 from namewall.model.net import Direction
 from namewall.policy.map_state import FqdnPeer, IdentityPeer, MapState
-from namewall.state.tables import IpcacheRow, NodeTables
+from namewall.state.tables import DnsSettings, IpcacheRow, NodeTables
 
 RESOLVERS = pytest.mark.parametrize(
     ("resolver", "kind", "world"), [(RESOLVER4, "A", WORLD4), (RESOLVER6, "AAAA", WORLD6)]
@@ -138,10 +138,10 @@ def ruled(*forms: str, ask: object = None) -> MapState:
     return egress(*state.entries.items(), allow(protocol=TCP, port=53, dns=asked))  # type: ignore[arg-type]
 
 
-def connect(pod: Pod, server: str, timeout: float = 2.0) -> socket.socket:
+def connect(pod: Pod, server: str, timeout: float = 2.0, port: int = 53) -> socket.socket:
     client = pod.socket(server, socket.SOCK_STREAM)
     client.settimeout(timeout)
-    client.connect((server, 53))
+    client.connect((server, port))
     return client
 
 
@@ -163,8 +163,8 @@ def receive(client: socket.socket) -> dns.message.Message:
     return dns.message.from_wire(exactly(int.from_bytes(exactly(2), "big")))
 
 
-def ask(pod: Pod, name: str, kind: str = "A", server: str = RESOLVER4) -> dns.message.Message:
-    with connect(pod, server) as client:
+def ask(pod: Pod, name: str, kind: str = "A", server: str = RESOLVER4, port: int = 53) -> dns.message.Message:
+    with connect(pod, server, port=port) as client:
         send(client, dns.message.make_query(name, kind, use_edns=0))
         return receive(client)
 
@@ -425,3 +425,56 @@ def test_the_way_there_is_gone_after_down(lab: Lab, agent: Agent) -> None:
         transparent.unroute(lab.instance)
         transparent.unroute(lab.instance)
         assert [there(4), there(6)] == [(False, False), (False, False)]
+
+
+def test_on_another_port_where_a_rule_stands(lab: Lab, pod: Pod, agent: Agent) -> None:
+    rules = allow(protocol=TCP, port=5300, dns=frozenset({"kubernetes.io."}))
+    agent.apply(tables(egress(rules, allow(FqdnPeer("kubernetes.io."), TCP, 443)), pod.row()))
+    if not any(one.getsockname()[1] == 5300 for one in lab.server._sockets):
+        lab.server.serve_dns_stream(RESOLVER4, 5300)
+    assert ask(pod, "kubernetes.io", port=5300).rcode() == dns.rcode.NOERROR
+    assert ask(pod, "cilium.io", port=5300).rcode() == dns.rcode.REFUSED
+    assert pod.connects(WORLD4[0])
+    assert not pod.connects(RESOLVER4, 53)
+
+
+def test_what_began_without_rules_is_cut_when_there_are_some(lab: Lab, pod: Pod, agent: Agent) -> None:
+    agent.apply(tables(egress(allow(protocol=TCP, port=53)), pod.row()))
+    query = dns.message.make_query("cilium.io", "A")
+    with connect(pod, RESOLVER4) as client:
+        send(client, query)
+        assert receive(client).rcode() == dns.rcode.NOERROR
+        agent.apply(tables(ruled("kubernetes.io."), pod.row()))
+        send(client, query)
+        with pytest.raises((ConnectionError, EOFError)):
+            receive(client)
+    assert lab.server.asked == ["cilium.io."]
+
+
+def test_settings_count_here_too(lab: Lab, pod: Pod, agent: Agent) -> None:
+    row = replace(pod.row(), search=("cluster.local.",), strict=True, min_ttl=100)
+    state = ruled("kubernetes.io.", ask=frozenset({"kubernetes.io.#A,AAAA", "in.cluster.local.#A"}))
+    settings = DnsSettings(grace=7, longest_label=20)
+    agent.apply(tables(state, row, dns=settings))
+    lab.server.zone["kubernetes.io.", "A"] = [WORLD4[0], "10.1.2.3", "127.0.0.1"]
+    assert ask(pod, "kubernetes.io").rcode() == dns.rcode.NOERROR
+    (told,) = [event for event in lab.datapath.read_events() if isinstance(event, Learned)]
+    assert (told.addresses, told.ttl, told.granted) == ((a(WORLD4[0]),), 107, True)
+    assert ask(pod, "kubernetes.io", "TXT").rcode() == dns.rcode.REFUSED
+    assert ask(pod, "in.cluster.local", "TXT").rcode() == dns.rcode.REFUSED
+    assert ask(pod, "kubernetes.io.cluster.local").rcode() == dns.rcode.NXDOMAIN
+    assert ask(pod, f"{'x' * 21}.example").rcode() == dns.rcode.REFUSED
+
+
+def test_who_asks_too_much_waits(lab: Lab, pod: Pod) -> None:
+    agent = Agent(lab, Limits(rate=20, burst=10))
+    try:
+        agent.apply(tables(ruled("kubernetes.io."), pod.row()))
+        began = time.monotonic()
+        with connect(pod, RESOLVER4, timeout=5) as client:
+            send(client, *(dns.message.make_query("cilium.io", "A") for _ in range(20)))
+            for _ in range(20):
+                receive(client)
+        assert 0.4 < time.monotonic() - began < 2
+    finally:
+        agent.die()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -56,6 +57,10 @@ class Limits:
     """Octets of one direction of one connection; a message may be as long."""
 
 
+FILES_OF_ONE = 4
+"""Of what the process may have open a connection takes two; the rest of the agent keeps as many."""
+
+
 class Gone(Exception):
     """This connection has to end; the text is for the log."""
 
@@ -73,6 +78,7 @@ class DnsProxy:
         self.judge = Judge(NodeTables())
         self.open: Counter[int] = Counter()
         """Connections by endpoint."""
+        self._most = 0
         self.told: Callable[[], None] = lambda: None
         """Called when something was put among the datapath's events."""
         self._paces: dict[int, _Pace] = {}
@@ -85,6 +91,7 @@ class DnsProxy:
 
     async def start(self, versions: Iterable[int]) -> None:
         """Listen, and have the programs lead here. Where that cannot be, those connections drop, and it is said."""
+        self._most = _raise_limit() // FILES_OF_ONE
         listeners = transparent.listen(self._instance, versions)
         for listener in listeners.values():
             self._servers.append(
@@ -103,11 +110,12 @@ class DnsProxy:
         client = ip_address(writer.get_extra_info("peername")[0])
         server, port = writer.get_extra_info("sockname")[:2]
         row = self.judge.endpoint(client)
-        if row is None or self.open[row.id] >= self.limits.connections:
+        full = row is not None and self.open[row.id] >= self.limits.connections
+        if row is None or full or self.open.total() >= self._most:
             writer.transport.abort()
             return
         self.open[row.id] += 1
-        exchange = _Exchange(self, row.id, ip_address(server), port, (reader, writer))
+        exchange = _Exchange(self, client, ip_address(server), port, (reader, writer))
         try:
             await exchange.run()
         except (Gone, OSError, EOFError, TimeoutError) as reason:
@@ -118,8 +126,8 @@ class DnsProxy:
             if not self.open[row.id]:
                 del self.open[row.id]
 
-    def row(self, endpoint: int) -> EndpointRow:
-        row = self.judge.tables.endpoints.get(endpoint)
+    def row(self, client: Address) -> EndpointRow:
+        row = self.judge.endpoint(client)
         if row is None:
             raise Gone("the endpoint has gone")
         return row
@@ -127,11 +135,11 @@ class DnsProxy:
     def names_of(self, row: EndpointRow, address: Address) -> Iterable[str]:
         return self._names_of(row.scope, address)
 
-    def pace(self, endpoint: int) -> float:
+    def pace(self, row: EndpointRow) -> float:
         """Seconds to wait before the endpoint's next message is judged."""
         asked = self.judge.tables.dns.rate
         rate = min(asked, self.limits.rate) if asked else self.limits.rate
-        pace = self._paces.setdefault(endpoint, _Pace())
+        pace = self._paces.setdefault(row.id, _Pace())
         return pace.take(boottime(), rate, self.limits.burst)
 
     def refused(self, row: EndpointRow, question: Question, server: Address, port: int) -> None:
@@ -142,6 +150,14 @@ class DnsProxy:
     def learn(self, lesson: Lesson) -> None:
         self._datapath.learn(lesson)
         self.told()
+
+
+def _raise_limit() -> int:
+    """How many files this process may have open, now as many as it may ever."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 class _Pace:
@@ -158,9 +174,9 @@ class _Pace:
 class _Exchange:
     """One connection of a workload, and the one to its server once something was allowed there."""
 
-    def __init__(self, proxy: DnsProxy, endpoint: int, server: Address, port: int, client: Ends) -> None:
+    def __init__(self, proxy: DnsProxy, address: Address, server: Address, port: int, client: Ends) -> None:
         self._proxy = proxy
-        self._endpoint = endpoint
+        self._address = address
         self._server = server
         self._port = port
         self._client = client
@@ -173,7 +189,7 @@ class _Exchange:
     async def run(self) -> None:
         """Until one of the ends has had enough. Raises what ended it."""
         while (message := await self._read(self._client[0])) is not None:
-            await asyncio.sleep(self._proxy.pace(self._endpoint))
+            await asyncio.sleep(self._proxy.pace(self._proxy.row(self._address)))
             await self._question(message)
         if self._answering is not None and self._pending:
             await asyncio.wait([self._answering], timeout=self._proxy.limits.idle)
@@ -189,7 +205,7 @@ class _Exchange:
             question = read_asking(message)
         except Unreadable:
             question = None
-        row = self._proxy.row(self._endpoint)
+        row = self._proxy.row(self._address)
         ruling = self._ruling(row, question)
         if ruling.verdict == "drop":
             raise Gone("policy does not allow it, or it cannot be read")
@@ -227,7 +243,7 @@ class _Exchange:
 
     def _answer(self, message: bytes) -> bool:
         """Does it go on? What it teaches is granted before."""
-        row = self._proxy.row(self._endpoint)
+        row = self._proxy.row(self._address)
         try:
             question = read_answering(message)
         except Unreadable:

@@ -40,7 +40,12 @@ def test_a_flood_in_one_scope_leaves_the_other_alone() -> None:
     known = rows(cache)
     assert (2, "kept.example.", str(A), 1) in known
     assert len(known) == NAMES_A_SCOPE + 1
-    assert (1, f"n{flood - NAMES_A_SCOPE - 1}.example.", str(A), 1000 + flood - NAMES_A_SCOPE - 1) not in known
+    assert (
+        1,
+        f"n{flood - NAMES_A_SCOPE - 1}.example.",
+        str(A),
+        1000 + flood - NAMES_A_SCOPE - 1,
+    ) not in known
 
 
 def test_dump_and_restore_are_inverse() -> None:
