@@ -29,7 +29,7 @@ from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.identity_index import IdentityIndex
 from namewall.policy.map_state import CidrPeer, IdentityPeer, MapState, Peer
 from namewall.policy.ports import NO_NAMES, NamedPorts
-from namewall.policy.rules import Policy, Rule, dns_selectors, fqdn_selectors, prefixes_of
+from namewall.policy.rules import Options, Policy, Rule, dns_selectors, fqdn_selectors, prefixes_of
 from namewall.policy.selector_index import SelectorIndex
 from namewall.policy.selectors import CidrSelector, LabelSelector, PeerSelector
 from namewall.policy.terms import INIT
@@ -48,6 +48,7 @@ class _Made:
     chosen: frozenset[LabelSelector]
     selectors: frozenset[PeerSelector]
     has_names: bool
+    options: Options
 
 
 class Resolver:
@@ -96,11 +97,18 @@ class Resolver:
 
         The same value is returned until something it depends on changes.
         """
+        return self._made_for(subject, own_ports).state
+
+    def options(self, subject: Labels, own_ports: NamedPorts = NO_NAMES) -> Options:
+        """What annotations of the policies that select it say for an endpoint: `policy.metadata.of_subject`."""
+        return self._made_for(subject, own_ports).options
+
+    def _made_for(self, subject: Labels, own_ports: NamedPorts) -> _Made:
         key = (subject, frozenset(own_ports.items()) if own_ports else None)
         made = self._of_subject.get(key)
         if made is None:
             made = self._of_subject[key] = self._make(*key, own_ports)
-        return made.state
+        return made
 
     def _make(self, subject: Labels, ports: Ports | None, own_ports: NamedPorts) -> _Made:
         chosen = frozenset(self._subjects.selecting(subject))
@@ -111,7 +119,10 @@ class Resolver:
         if made is None:
             both = sides(rules, subject, own_ports, self._cluster_ports)
             selectors = frozenset(selector for side in both for selector in side.selectors())
-            made = _Made(compile_sides(both, self._classes), both, chosen, selectors, has_names)
+            options = Options()
+            for name in {name for selector in chosen for name in self._rules[selector]}:
+                options = options.joined(self._policies[name].options)
+            made = _Made(compile_sides(both, self._classes), both, chosen, selectors, has_names, options)
             self._made[key] = made
             for selector in selectors:
                 self._users.setdefault(selector, set()).add(made)

@@ -12,7 +12,6 @@ from ipaddress import ip_network
 from namewall.model.identity import Reserved
 from namewall.model.net import Address, Network, Protocol
 from namewall.policy.map_state import MapState
-from namewall.policy.metadata import of_subject
 from namewall.policy.ports import NO_NAMES, NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.state.identities import Labels
@@ -118,8 +117,10 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
         for key, endpoint in zip(keys, facts.endpoints, strict=True)
     }
     number_of = numbers.give(states)
-    subjects = {endpoint.labels for endpoint in facts.endpoints}
-    options = {subject: of_subject(resolver.policies, subject) for subject in subjects}
+    options = {
+        key: resolver.options(endpoint.labels, endpoint.own_ports)
+        for key, endpoint in zip(keys, facts.endpoints, strict=True)
+    }
     rows = {
         endpoint.id: EndpointRow(
             id=endpoint.id,
@@ -131,8 +132,8 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
             addresses=endpoint.addresses,
             identity=endpoint.identity,
             policy=number_of[key],
-            min_ttl=options[endpoint.labels].min_ttl,
-            strict=options[endpoint.labels].strict,
+            min_ttl=options[key].min_ttl,
+            strict=options[key].strict,
             search=endpoint.search,
         )
         for key, endpoint in zip(keys, facts.endpoints, strict=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from namewall.policy.map_state import IdentityPeer
+from namewall.policy.metadata import of_subject
 from namewall.policy.resolver import Resolver
+from namewall.policy.rules import Options
 from tests.unit.policy.build import Raw, cnp, good, pod
 
 FROM_WEB: Raw = {"fromEndpoints": [{"matchLabels": {"app": "web"}}], "toPorts": [{"ports": [{"port": "80"}]}]}
@@ -55,3 +57,23 @@ def test_own_ports_count_only_where_rules_name_ports() -> None:
     assert made.resolve(pod(app="db"), {("http", 6): frozenset({80})}) is made.resolve(pod(app="db"))  # type: ignore[dict-item]
     there = pod("other", app="db")
     assert made.resolve(there, {("http", 6): frozenset({80})}) != made.resolve(there)  # type: ignore[dict-item]
+
+
+def test_what_annotations_say_is_kept_with_the_rules() -> None:
+    def annotated(name: str, **said: str) -> Raw:
+        obj = protects("db", name=name)
+        annotations = {f"namewall.io/{key.replace('_', '-')}": value for key, value in said.items()}
+        obj["metadata"] = {**obj["metadata"], "annotations": annotations}
+        return obj
+
+    policies = [
+        protects("web", name="plain"),
+        annotated("guarded", rebinding_guard="strict", min_ttl="100"),
+        annotated("longer", min_ttl="300"),
+    ]
+    made = resolver(*policies)
+    for subject in (pod(app="db"), pod(app="web"), pod(app="db", rev="2")):
+        assert made.options(subject) == of_subject(map(good, policies), subject)
+    assert made.options(pod(app="db")) == Options(strict=True, min_ttl=300)
+    made.set_policy(good(annotated("longer")))
+    assert made.options(pod(app="db")) == Options(strict=True, min_ttl=100)
