@@ -29,13 +29,13 @@ class Api:
 
     async def handle(self, asked: Asked) -> Answer:
         try:
-            return self._route(asked)
+            return await self._route(asked)
         except ValueError as error:
             return _problem(400, str(error))
         except Cannot as error:
             return _problem(503, str(error))
 
-    def _route(self, asked: Asked) -> Answer:
+    async def _route(self, asked: Asked) -> Answer:
         node = self._node
         path = asked.path.rstrip("/")
         if path == "/v1/flows":
@@ -44,28 +44,28 @@ class Api:
             return _problem(405, f"{asked.method} is not for {path}; use GET")
         match path.split("/")[1:]:
             case ["v1", "status"]:
-                return _json(views.status_view(node))
+                return _json(await views.status_view(node))
             case ["v1", "endpoints"]:
-                return _json({"items": views.endpoint_views(node)})
+                return _json({"items": await views.endpoint_views(node)})
             case ["v1", "endpoints", *which]:
-                return self._endpoint("/".join(which))
+                return await self._endpoint("/".join(which))
             case ["v1", "policies"]:
-                return _json({"items": views.policy_views(node)})
+                return _json({"items": await views.policy_views(node)})
             case ["v1", "names"]:
-                return _json({"items": views.name_views(node)})
+                return _json({"items": await views.name_views(node)})
             case ["v1", "tables", name] if name in views.TABLES:
-                return _json({"items": views.table_views(node, name)})
+                return _json({"items": await views.table_views(node, name)})
             case ["metrics"]:
-                return Answer(metrics.text(node).encode(), media_type=MEDIA_TYPE)
+                return Answer((await metrics.text(node)).encode(), media_type=MEDIA_TYPE)
         return _problem(
             404,
             f"there is no `{path}`; see /v1/status, /v1/flows, /v1/endpoints, /v1/policies, /v1/names, "
             f"/v1/tables/({'|'.join(views.TABLES)}), /metrics",
         )
 
-    def _endpoint(self, which: str) -> Answer:
+    async def _endpoint(self, which: str) -> Answer:
         """By id, or `ns/pod`."""
-        for view in views.endpoint_views(self._node):
+        for view in await views.endpoint_views(self._node):
             if which in (str(view["id"]), f"{view['namespace']}/{view['pod']}"):
                 return _json(view)
         return _problem(404, f"no endpoint `{which}`; give an id or ns/pod")

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 from namewall.agent import views
 from namewall.agent.learned import boottime
 from namewall.datapath.reading import Pins
+from namewall.datapath.views import enforcement as enforcement_word
 from namewall.model.errors import Cannot
 from namewall.model.exposition import Family, counter, gauge, render
+from namewall.model.instance import Instance
 
 _ENFORCEMENT = ("none", "ingress", "egress", "both")
 
 
-def text(node: views.Node) -> str:
-    return render(families(node))
-
-
-def families(node: views.Node) -> list[Family]:
-    return [*_of_policy(node), *_of_endpoints(node), *_of_flows(node), *_of_kernel(node)]
+async def text(node: views.Node) -> str:
+    found = [*_of_policy(node), *_of_endpoints(node), *_of_flows(node)]
+    kernel_bytes = node.kernel_bytes()
+    # In a thread: it reads all grants and connections.
+    return render([*found, *await asyncio.to_thread(_of_kernel, node.instance, kernel_bytes)])
 
 
 def _of_policy(node: views.Node) -> list[Family]:
     reconciler = node.reconciler
-    enforcement = Counter(view["enforcement"] for view in views.endpoint_views(node))
+    tables = node.tables()
+    states = [
+        tables.policies[row.policy] for row in tables.endpoints.values() if row.policy in tables.policies
+    ]
+    enforcement = Counter(enforcement_word(each.enforce_ingress, each.enforce_egress) for each in states)
     return [
         gauge("cilium_policy", "Number of policies currently loaded", len(node.resolver.policies)),
         gauge("cilium_policy_max_revision", "Highest policy revision number in the agent", reconciler.passes),
@@ -144,10 +150,10 @@ def _forwarded(node: views.Node) -> dict[str, int]:
     return {**seen, "EGRESS": max(0, seen["EGRESS"] - dropped)}
 
 
-def _of_kernel(node: views.Node) -> list[Family]:
+def _of_kernel(instance: Instance, kernel_bytes: int) -> list[Family]:
     """From the pins: sizes, live grants and connections, packets dropped."""
     try:
-        with Pins(node.instance) as pins:
+        with Pins(instance) as pins:
             now = boottime()
             sizes = pins.sizes()
             drops = pins.drops()
@@ -192,5 +198,5 @@ def _of_kernel(node: views.Node) -> list[Family]:
             "Packets dropped since the maps were made, as the kernel counts them",
             [({"reason": reason.name}, count) for reason, count in sorted(drops.items())],
         ),
-        gauge("namewall_kernel_bytes", "Kernel memory of all maps", node.kernel_bytes()),
+        gauge("namewall_kernel_bytes", "Kernel memory of all maps", kernel_bytes),
     ]

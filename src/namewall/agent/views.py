@@ -1,9 +1,15 @@
-"""What the agent knows, as JSON for its socket: endpoints, policies, names, status (docs/agent-api.md)."""
+"""What the agent knows, as JSON for its socket: endpoints, policies, names, status (docs/agent-api.md).
+
+What grows with policies and endpoints lets other work go on in between; what reads the kernel's tables does so in a
+thread, from snapshots: looking must not hold up pods or policy.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +22,7 @@ from namewall.agent.learned import Learner, boottime
 from namewall.agent.observer import Observer
 from namewall.agent.policies import Policies
 from namewall.agent.reconciler import Reconciler
+from namewall.agent.services import name_of
 from namewall.datapath import views as tables
 from namewall.datapath.reading import Pins
 from namewall.model.errors import Cannot
@@ -25,10 +32,13 @@ from namewall.model.net import Address, Direction, Protocol
 from namewall.policy.lookup import lookup
 from namewall.policy.map_state import FqdnPeer, MapState
 from namewall.policy.resolver import Resolver
+from namewall.policy.rules import Policy
 from namewall.state.tables import NodeTables
 
 Object = dict[str, Any]
 DNS_PORT = 53
+BREATH = 100
+"""Policies looked at between two looks at other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +63,21 @@ class Node:
         return {e.sandbox.id: f"{e.sandbox.namespace}/{e.sandbox.name}" for e in self.endpoints()}
 
 
-def endpoint_views(node: Node) -> list[Object]:
+async def endpoint_views(node: Node) -> list[Object]:
     now = node.tables()
     policies = node.resolver.policies
+    names = Counter(scope for scope, _ in {(known.scope, known.name) for known in node.learner.names.known()})
+    by_labels: dict[Labels, list[Object]] = {}
     found = []
     for endpoint in sorted(node.endpoints(), key=lambda each: each.sandbox.id):
+        if endpoint.labels not in by_labels:
+            by_labels[endpoint.labels] = await _selecting(policies, endpoint.labels)
         sandbox = endpoint.sandbox
         row = now.endpoints.get(sandbox.id)
         state = now.policies.get(row.policy) if row is not None else None
         pod = node.pods().get((sandbox.namespace, sandbox.name), {})
         kind, name = workload(pod, sandbox.name)
         reachable, why = dns_reachable(state, now) if state is not None else (None, "")
-        selecting = [
-            {
-                "kind": policy.kind,
-                "namespace": policy.namespace,
-                "name": policy.name,
-                "directions": sorted({rule.direction.name.lower() for rule in rules}),
-            }
-            for policy in policies
-            if (rules := [rule for rule in policy.rules if rule.subject.matches(endpoint.labels)])
-        ]
         addresses = sandbox.addresses
         found.append(
             {
@@ -92,12 +96,31 @@ def endpoint_views(node: Node) -> list[Object]:
                 "enforcement": tables.enforcement(
                     bool(state and state.enforce_ingress), bool(state and state.enforce_egress)
                 ),
-                "policies": selecting,
-                "names": len({n.name for n in node.learner.names.known() if n.scope == endpoint.scope}),
+                "policies": by_labels[endpoint.labels],
+                "names": names[endpoint.scope],
                 "dnsReachable": reachable,
                 "dnsMessage": why,
             }
         )
+    return found
+
+
+async def _selecting(policies: Iterable[Policy], labels: Labels) -> list[Object]:
+    """The policies that select a label set, and in which directions."""
+    found = []
+    for count, policy in enumerate(policies):
+        if count % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
+        rules = [rule for rule in policy.rules if rule.subject.matches(labels)]
+        if rules:
+            found.append(
+                {
+                    "kind": policy.kind,
+                    "namespace": policy.namespace,
+                    "name": policy.name,
+                    "directions": sorted({rule.direction.name.lower() for rule in rules}),
+                }
+            )
     return found
 
 
@@ -129,12 +152,16 @@ def _single(prefix: Any) -> bool:
     return bool(prefix.prefixlen == prefix.max_prefixlen)
 
 
-def policy_views(node: Node) -> list[Object]:
+async def policy_views(node: Node) -> list[Object]:
     """Every policy object, enforced or not. `error` says why one is not (its last good version then is)."""
-    endpoints = list(node.endpoints())
+    by_labels: dict[Labels, list[str]] = {}
+    for each in node.endpoints():
+        by_labels.setdefault(each.labels, []).append(f"{each.sandbox.namespace}/{each.sandbox.name}")
     good = {policy.key: policy for policy in node.resolver.policies}
     found = []
-    for uid, obj in node.policies.objects.items():
+    for count, (uid, obj) in enumerate(list(node.policies.objects.items())):
+        if count % BREATH == BREATH - 1:
+            await asyncio.sleep(0)
         metadata = obj["metadata"]
         key = obj["kind"], metadata.get("namespace") or "", metadata["name"]
         policy = good.get(key)
@@ -149,9 +176,10 @@ def policy_views(node: Node) -> list[Object]:
                 "enforced": policy is not None and uid not in node.policies.problems,
                 "error": node.policies.problems.get(uid, ""),
                 "endpoints": sorted(
-                    f"{e.sandbox.namespace}/{e.sandbox.name}"
-                    for e in endpoints
-                    if any(rule.subject.matches(e.labels) for rule in rules)
+                    name
+                    for labels, names in by_labels.items()
+                    if any(rule.subject.matches(labels) for rule in rules)
+                    for name in names
                 ),
                 "rules": [
                     {
@@ -170,44 +198,54 @@ def policy_views(node: Node) -> list[Object]:
     return sorted(found, key=lambda view: (view["kind"], view["namespace"], view["name"]))
 
 
-def name_views(node: Node) -> list[Object]:
-    with Pins(node.instance) as pins:
-        return tables.name_rows(pins, node.pod_names(), node.learner.names.known(), boottime())
+async def name_views(node: Node) -> list[Object]:
+    pods, known = node.pod_names(), node.learner.names.known()
+
+    def read() -> list[Object]:
+        with Pins(node.instance) as pins:
+            return tables.name_rows(pins, pods, known, boottime())
+
+    return await asyncio.to_thread(read)
 
 
 TABLES = ("policy", "grants", "ct", "ipcache", "services", "sizes")
 
 
-def table_views(node: Node, name: str) -> list[Object]:
+async def table_views(node: Node, name: str) -> list[Object]:
     """One of TABLES."""
-    with Pins(node.instance) as pins:
-        pods, now = node.pod_names(), boottime()
-        match name:
-            case "policy":
-                return tables.policy_rows(pins, pods)
-            case "grants":
-                return tables.grant_rows(pins, pods, node.learner.names.known(), now)
-            case "ct":
-                return tables.connection_rows(pins, pods, now)
-            case "ipcache":
-                return tables.ipcache_rows(pins, pods)
-            case "services":
-                return tables.service_rows(pins)
-        return tables.size_rows(pins)
+    pods, known = node.pod_names(), node.learner.names.known()
+
+    def read() -> list[Object]:
+        with Pins(node.instance) as pins:
+            match name:
+                case "policy":
+                    return tables.policy_rows(pins, pods)
+                case "grants":
+                    return tables.grant_rows(pins, pods, known, boottime())
+                case "ct":
+                    return tables.connection_rows(pins, pods, boottime())
+                case "ipcache":
+                    return tables.ipcache_rows(pins, pods)
+                case "services":
+                    return tables.service_rows(pins)
+            return tables.size_rows(pins)
+
+    return await asyncio.to_thread(read)
 
 
-def status_view(node: Node) -> Object:
+async def status_view(node: Node) -> Object:
     """Everything that `namewall status --verbose` shows of the agent and the kernel."""
     reconciler, observer = node.reconciler, node.observer
     store = observer.store
-    endpoints = endpoint_views(node)
+    endpoints = await endpoint_views(node)
+    objects = node.policies.objects
     errors = [
-        f"{view['kind']} {view['namespace']}/{view['name']}: {view['error']}"
-        for view in policy_views(node)
-        if view["error"]
+        f"{objects[uid]['kind']} {'/'.join(filter(None, name_of(objects[uid])))}: {problem}"
+        for uid, problem in node.policies.problems.items()
+        if uid in objects
     ]
     try:
-        sizes = table_views(node, "sizes")
+        sizes = await table_views(node, "sizes")
     except Cannot as error:
         sizes, errors = [], [*errors, str(error)]
     unreachable = [f"{e['namespace']}/{e['pod']}" for e in endpoints if e["dnsReachable"] is False]
