@@ -408,6 +408,7 @@ IN_BTF(struct connection_key, connection_key);
 IN_BTF(struct connection, connection);
 IN_BTF(struct grant_key, grant_key);
 IN_BTF(struct grant_page, grant_page);
+IN_BTF(struct grant_hand, grant_hand);
 IN_BTF(struct pending_set, pending_set);
 IN_BTF(struct flow_event, flow_event);
 IN_BTF(struct name_event, name_event);

@@ -5,7 +5,11 @@
  * one 64-bit word that is changed by compare-and-swap, so CPUs need no lock and a reader never sees half. */
 #pragma once
 
+#include <linux/errno.h>
+
 #include "work.h"
+
+#define EVICT_TRIES 16 /* places of the ring looked at to make room: some hold what is gone already */
 
 enum grant_result {
 	GRANT_KNOWN = 0, /* was there, good for as long or longer */
@@ -37,6 +41,61 @@ static __always_inline bool is_inside(const struct address *address)
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	entry = bpf_map_lookup_elem(&ipcache, &key);
 	return entry && entry->flags & INSIDE;
+}
+
+/* Frees all pages of an address; whether there were any. */
+static __always_inline bool evict(void *pages, const struct address *address)
+{
+	struct grant_key key = {.address = *address};
+
+	for (__u32 page = 0; page < GRANT_PAGES; page++) {
+		key.page = page;
+		if (bpf_map_delete_elem(pages, &key))
+			return page;
+	}
+	return true;
+}
+
+/* The first page of an address. A scope whose quota is used up makes room by what it was granted longest ago: it
+ * is what it will miss least, and a connection that lives has its own entry. Elsewhere a flood of names would deny
+ * the very address that is wanted next. */
+__noinline int add_first_page(__u64 high, __u64 low, __u32 slot, __u64 held)
+{
+	struct grant_key key = {.address = {.high = high, .low = low}};
+	struct grant_page fresh = {};
+	struct grant_hand *hand = NULL;
+	struct address *place = NULL;
+	bool free = false; /* the place is ours */
+	__u32 zero = 0, index;
+	void *order = bpf_map_lookup_elem(&grant_orders, &slot), *pages = bpf_map_lookup_elem(&grants, &slot);
+
+	if (!pages)
+		return -E2BIG;
+	fresh.slots[0] = held;
+	if (order)
+		hand = bpf_map_lookup_elem(order, &zero);
+	if (!hand || !hand->size)
+		return bpf_map_update_elem(pages, &key, &fresh, BPF_NOEXIST);
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		int result = bpf_map_update_elem(pages, &key, &fresh, BPF_NOEXIST);
+
+		if (result && result != -E2BIG)
+			return result;
+		if (!free) {
+			index = 1 + __sync_fetch_and_add(&hand->turns, 1) % hand->size;
+			place = bpf_map_lookup_elem(order, &index);
+		}
+		if (!place)
+			return result;
+		if (!result) {
+			*place = key.address;
+			return 0;
+		}
+		free = evict(pages, place);
+		if (free)
+			__sync_fetch_and_add(&hand->evicted, 1);
+	}
+	return -E2BIG;
 }
 
 /* An enum grant_result. Uses no `struct work`: `maintain` may be interrupted by a packet on its CPU. */
@@ -78,9 +137,12 @@ __noinline int add_grant(__u64 high, __u64 low, __u32 slot, __u32 name_class, __
 		found = bpf_map_lookup_elem(pages, &key);
 		if (!found) {
 			struct grant_page fresh = {};
+			int result;
 
 			fresh.slots[0] = wanted;
-			if (!bpf_map_update_elem(pages, &key, &fresh, BPF_NOEXIST))
+			result = page ? bpf_map_update_elem(pages, &key, &fresh, BPF_NOEXIST) :
+					add_first_page(high, low, slot, wanted);
+			if (!result)
 				return GRANT_NEW;
 			found = bpf_map_lookup_elem(pages, &key);
 			if (!found)

@@ -148,6 +148,24 @@ struct {
 	__array(values, struct grant_map);
 } grants SEC(".maps");
 
+/* The order in which a scope's addresses were granted, so that the first can go when its quota is used up.
+ * Cell 0 is a struct grant_hand, the others are a ring of addresses. */
+struct order_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct address));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__array(values, struct order_map);
+} grant_orders SEC(".maps");
+
 /* Mappable only because then the kernel begins the values at a page, so that each set is one cache line. */
 struct pending_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 /* Goes up whenever a pinned map of an older version cannot be read as it is. */
-#define SCHEMA 3
+#define SCHEMA 4
 
 #define MAX_ADDRESSES 8	  /* of one endpoint */
 #define MAX_BACKENDS 16	  /* different (peer, target port) pairs of one service */
@@ -256,6 +256,13 @@ struct grant_key {
 /* A slot is a name class in the high half and the last second it is good for in the low half. */
 struct grant_page {
 	__u64 slots[GRANT_SLOTS];
+};
+
+/* Where in the ring of its addresses a scope is. */
+struct grant_hand {
+	__u64 turns; /* addresses put there so far */
+	__u32 size;
+	__u32 evicted; /* addresses that went before their time */
 };
 
 /* One question on its way: the lowest bit of `hash` says whether its answer teaches. */

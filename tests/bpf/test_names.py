@@ -26,6 +26,8 @@ from bpf_lab import (
 )
 
 from namewall.datapath import libbpf
+from namewall.datapath.base import Options
+from namewall.datapath.kernel import KernelDatapath
 from namewall.fqdn.automaton import TooManyStates
 from namewall.model.flow import Learned, Refused
 from namewall.policy.map_state import ALLOW_ALL
@@ -296,3 +298,25 @@ def test_unload_leaves_nothing(lab: Lab) -> None:
     assert not os.path.ismount(lab.instance.bpffs)
     assert not os.path.exists(lab.instance.pin_dir)
     lab.datapath.unload()
+
+
+def test_a_scope_beyond_its_quota_keeps_what_it_learned_last(lab: Lab) -> None:
+    """Addresses granted longest ago go, of this scope alone; what was just answered may be reached."""
+    lab.datapath = KernelDatapath(lab.instance, Options(grants=16))
+    one, two = lab.pod(1), lab.pod(2)
+    lab.load()
+    lab.apply(tables(names("*.kubernetes.io."), one.row(), two.row()))
+    zone(lab)
+    assert two.ask("www.kubernetes.io") is not None
+    for number in range(60):
+        lab.server.zone[(f"n{number}.kubernetes.io.", "A")] = [f"203.0.113.{100 + number}"]
+        assert one.ask(f"n{number}.kubernetes.io") is not None
+        held = [grant.address for grant in lab.datapath.grants() if grant.scope == one.row().scope]
+        assert a(f"203.0.113.{100 + number}") in held
+        assert len(held) <= 16
+    assert set(held) == {a(f"203.0.113.{100 + number}") for number in range(44, 60)}
+    assert one.ask("www.kubernetes.io") is not None
+    assert one.connects(WORLD4[2])
+    assert two.connects(WORLD4[2])
+    learned = [event for event in lab.datapath.read_events() if isinstance(event, Learned)]
+    assert not any(event.full for event in learned)

@@ -25,14 +25,15 @@ from namewall.state.tables import NodeTables
 class Options:
     """Sizes of the maps, in entries; memory is taken as entries come, but for connections and the rings.
 
-    The defaults are for a small node: about 1.4 MB for each endpoint and 5 MB besides.
+    The defaults are for a small node: about 1.7 MB for each endpoint and 5 MB besides.
     """
 
     endpoints: int = 256
     connections: int = 8192
     """Of each endpoint; preallocated, 128 bytes each. The least recently used one goes first."""
     grants: int = 16384
-    """Pages of four names of an address, of each endpoint: its quota. 128 bytes each when used."""
+    """Pages of four names of an address, of each endpoint: its quota; what was granted longest ago makes room.
+    16 bytes each, 128 more when used."""
     ipcache: int = 131072
     prefixes: int = 65536
     policies: int = 262144

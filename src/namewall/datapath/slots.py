@@ -16,11 +16,12 @@ from namewall.state.tables import EndpointRow
 
 
 class Slots:
-    def __init__(self, options: Options, connections: PerEndpoint, grants: int, questions: int) -> None:
+    def __init__(self, options: Options, connections: PerEndpoint, maps: Mapping[str, int]) -> None:
         self._options = options
         self.connections = connections
-        self.grants = PerEndpoint(grants)
-        self.questions = PerEndpoint(questions)
+        self.grants = PerEndpoint(maps["grants"])
+        self.orders = PerEndpoint(maps["grant_orders"])
+        self.questions = PerEndpoint(maps["questions"])
         self._slots: dict[int, tuple[int, int]] = {}
         """Interface index → scope and slot, also where the slot is only set aside."""
         self._made: set[int] = set()
@@ -56,10 +57,29 @@ class Slots:
         self.grants.put(
             slot, libbpf.create_map(libbpf.MAP_HASH, "grants", key, value, self._options.grants, flags)
         )
+        self.orders.put(slot, self._make_order(self._options.grants))
         sets = layout.PENDING_SET_BYTES, layout.PENDING_SETS
         questions = libbpf.create_map(libbpf.MAP_ARRAY, "questions", 4, *sets, libbpf.BPF_F_MMAPABLE)
         self.questions.put(slot, questions)
         self._made.add(slot)
+
+    @staticmethod
+    def _make_order(size: int) -> int:
+        flags = libbpf.BPF_F_INNER_MAP
+        made = libbpf.create_map(libbpf.MAP_ARRAY, "order", 4, layout.GRANT_HAND.size, 1 + size, flags)
+        libbpf.update(made, bytes(4), layout.GRANT_HAND.pack(0, size, 0))
+        return made
+
+    def evicted(self, slot: int) -> int:
+        """Addresses that lost their grants to newer ones because the scope's quota was used up."""
+        fd = self.orders.open(slot)
+        if fd is None:
+            return 0
+        try:
+            raw = libbpf.lookup(fd, bytes(4), layout.GRANT_HAND.size)
+            return int(layout.GRANT_HAND.unpack(raw)[2]) if raw else 0
+        finally:
+            os.close(fd)
 
     def keep(self, interfaces: Iterable[int]) -> None:
         """Free the slots of all others."""
@@ -69,6 +89,7 @@ class Slots:
         for slot in self._made - used:
             self.connections.remove(slot)
             self.grants.remove(slot)
+            self.orders.remove(slot)
             self.questions.remove(slot)
         self._made &= used
 

@@ -98,7 +98,7 @@ class Learned:
     """An answer gave `addresses` to `name` (canonical, lower case, trailing dot) for the scope that asked.
 
     `ttl` is as granted (never below the minimum). `granted` False: no toFQDNs pattern of now matches the name.
-    `full`: the scope's quota is used up, so that not all addresses were granted.
+    `full`: an address has more names than fit, so that not all were granted.
     """
 
     time: float
