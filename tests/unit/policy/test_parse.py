@@ -188,6 +188,11 @@ def test_labels_of_a_wrong_type_are_told_and_read_no_further(labels: dict[Any, A
     assert bad(cnp({"endpointSelector": {"matchLabels": labels}, "egress": [{}]}))
 
 
+@pytest.mark.parametrize(("kind", "ports"), [(-1, 0), (0, 1), (255, 1), (256, 0), ("255", 1)])
+def test_types_of_icmp_are_a_byte(kind: Any, ports: int) -> None:
+    assert len(good(egress({"icmps": [{"fields": [{"type": kind}]}]})).rules[0].ports) == ports
+
+
 def test_an_empty_list_of_l7_rules_restricts_nothing() -> None:
     assert enforceable(good(egress({"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": []}}]}))) == []
 
