@@ -46,6 +46,8 @@ def is_foreign_protocol(port: Raw) -> bool:
 def of_port_rule(port_rule: Raw) -> list[tuple[str, str]]:
     """Of an item of toPorts: (member path, what it is)."""
     rules = port_rule.get("rules") or {}
+    if not rules and port_rule.keys().isdisjoint(_PORT_RULE):
+        return []
     found = [(member, what) for member, what in _PORT_RULE.items() if port_rule.get(member)]
     return found + [(f"rules.{member}", what) for member, what in _L7.items() if rules.get(member)]
 

@@ -35,10 +35,14 @@ class Annotations:
     types: tuple[str, ...] = ()
 
 
+_NONE = Annotations()
+
+
 def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Problem]]:
     """Of an object's metadata. What is wrong counts as not said."""
     given = metadata.get("annotations")
-    given = given if isinstance(given, Mapping) else {}
+    if not given or not isinstance(given, Mapping):
+        return _NONE, []
     problems: list[Problem] = []
 
     def wrong(key: str, text: str) -> None:
