@@ -73,7 +73,7 @@ class App:
                     response = await self._api(http, found, user)
                 else:
                     response = self._discover(http, path, parts)
-            elif path == "/metrics" and http.method == "GET":
+            elif path == "/metrics" and http.method in ("GET", "HEAD"):
                 response = await self._metrics_page()
             else:
                 response = self._page(http, path)

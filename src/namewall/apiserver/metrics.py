@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from namewall.model.exposition import MEDIA_TYPE, gauge, render
+from namewall.model.exposition import MEDIA_TYPE, Family, gauge, render
 
 __all__ = ["MEDIA_TYPE", "Metrics", "of_agent"]
 
@@ -44,32 +44,34 @@ class Metrics:
         self.seconds[verb, resource] += seconds  # type: ignore[assignment]
 
     def render(self, objects: dict[str, int], version: int) -> str:
-        lines = [
-            "# HELP apiserver_request_total Requests by verb, resource and code.",
-            "# TYPE apiserver_request_total counter",
-        ]
-        for (verb, resource, code), count in sorted(self.requests.items()):
-            lines.append(
-                f'apiserver_request_total{{verb="{verb}",resource="{resource}",code="{code}"}} {count}'
-            )
-        lines += [
-            "# HELP apiserver_request_duration_seconds_sum Seconds spent on requests.",
-            "# TYPE apiserver_request_duration_seconds_sum counter",
-        ]
-        for (verb, resource), seconds in sorted(self.seconds.items()):
-            lines.append(
-                f'apiserver_request_duration_seconds_sum{{verb="{verb}",resource="{resource}"}} {seconds:.6f}'
-            )
-        lines += [
-            "# HELP apiserver_resource_objects Stored objects by resource.",
-            "# TYPE apiserver_resource_objects gauge",
-        ]
-        lines += [
-            f'apiserver_resource_objects{{resource="{name}"}} {n}' for name, n in sorted(objects.items())
-        ]
-        lines += [
-            "# HELP namewall_apiserver_resource_version The newest resourceVersion.",
-            "# TYPE namewall_apiserver_resource_version gauge",
-            f"namewall_apiserver_resource_version {version}",
-        ]
-        return "\n".join(lines) + "\n"
+        counts: Counter[tuple[str, str]] = Counter()
+        for (verb, resource, _), count in self.requests.items():
+            counts[verb, resource] += count
+        labels = {(verb, resource): {"verb": verb, "resource": resource} for verb, resource in sorted(counts)}
+        seconds = [(labels[key], round(self.seconds[key], 6)) for key in labels]
+        return render(
+            [
+                Family(
+                    "apiserver_request_total",
+                    "counter",
+                    "Requests by verb, resource and code.",
+                    [
+                        ({"verb": verb, "resource": resource, "code": str(code)}, count)
+                        for (verb, resource, code), count in sorted(self.requests.items())
+                    ],
+                ),
+                Family(
+                    "apiserver_request_duration_seconds",
+                    "summary",
+                    "Seconds spent on requests.",
+                    parts={"_sum": seconds, "_count": [(labels[key], counts[key]) for key in labels]},
+                ),
+                Family(
+                    "apiserver_resource_objects",
+                    "gauge",
+                    "Stored objects by resource.",
+                    [({"resource": name}, count) for name, count in sorted(objects.items())],
+                ),
+                gauge("namewall_apiserver_resource_version", "The newest resourceVersion.", version),
+            ]
+        )

@@ -146,8 +146,11 @@ class FlowText:
         words = [flow.get("Summary", "")]
         if self._policies:
             names = policy_names(flow)
+            selecting = [_joined(ref["namespace"], ref["name"]) for ref in _ours(flow, "selected_by")]
             if names:
                 words.append(f"by {', '.join(names)}")
+            elif selecting:
+                words.append(f"by default deny of {', '.join(selecting)}")
         return escaped("; ".join(filter(None, words)))
 
     def _verdict(self, flow: Json) -> str:
@@ -166,6 +169,11 @@ def policy_names(flow: Json) -> list[str]:
                 name = _joined(policy.get("namespace", ""), policy.get("name", ""))
                 found.append(f"{name} {rule.removeprefix('namewall:rule=')}".rstrip())
     return list(dict.fromkeys(found))
+
+
+def _ours(flow: Json, name: str) -> list[Json]:
+    found: list[Json] = (flow.get("namewall") or {}).get(name) or []
+    return found
 
 
 def verdict_word(flow: Json) -> str:

@@ -152,7 +152,7 @@ def observe_command(follow: bool, last: int | None, first: int | None, every: bo
         request = _request(follow, last, first, every, options)
     except ValueError as error:
         fail(str(error), WRONG_USAGE)
-    request["namewall"] = output == "json" or bool(options["print_policy_names"])
+    request["namewall"] = output == "json" or (output != "jsonpb" and options["print_policy_names"])
     colour = options["color"] == "always" or (
         options["color"] == "auto" and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Samples = Sequence[tuple[Mapping[str, str], float]]
+"""Labels and value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric. A counter's name ends in `_total`; each sample has labels of its own."""
+    """One metric. A counter's name ends in `_total`; each sample has labels of its own.
+
+    A summary has no samples of its own name: `parts` are those of `_sum` and `_count`.
+    """
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "summary"]
     help: str
-    samples: Samples
+    samples: Samples = ()
+    parts: Mapping[str, Samples] = field(default_factory=dict)
 
 
 def gauge(name: str, help_: str, value: float) -> Family:
@@ -35,12 +40,14 @@ def render(families: Iterable[Family]) -> str:
     for family in families:
         lines.append(f"# HELP {family.name} {family.help}")
         lines.append(f"# TYPE {family.name} {family.kind}")
-        for labels, value in family.samples:
-            inner = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-            lines.append(
-                f"{family.name}{{{inner}}} {_number(value)}" if inner else f"{family.name} {_number(value)}"
-            )
+        for ending, samples in {"": family.samples, **family.parts}.items():
+            lines += [_sample(family.name + ending, labels, value) for labels, value in samples]
     return "\n".join(lines) + "\n"
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+    return f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
 
 
 def _escaped(text: str) -> str:

@@ -203,6 +203,10 @@ def test_outputs_and_limits(node: Node) -> None:
     assert len(node.flows("--not --verdict DROPPED")) == len(
         [f for f in everything if f["verdict"] != "DROPPED"]
     )
+    line = node.type(
+        "namewall observe --verdict DROPPED --to-fqdn cilium.io --print-policy-names --last 1"
+    ).output
+    assert line.endswith("(TCP Flags: SYN; by default deny of default/backend-names)\n")
     outcome = node.type("namewall observe --verdict PERHAPS")
     assert (outcome.code, outcome.output) == (2, "")
     assert "`PERHAPS` is no verdict" in outcome.errors
@@ -306,11 +310,7 @@ def test_metrics_are_valid_and_count(node: Node) -> None:
     text = node.type("kubectl get --raw /metrics").output
     families = {family.name: family for family in text_string_to_metric_families(text)}
     for line in text.splitlines():
-        if (
-            line.startswith("# TYPE ")
-            and line.endswith(" counter")
-            and not line.split()[2].startswith("apiserver")
-        ):
+        if line.startswith("# TYPE ") and line.endswith(" counter"):
             assert line.split()[2].endswith("_total"), line
     named = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
     assert len(named) == len(set(named))
@@ -323,6 +323,7 @@ def test_metrics_are_valid_and_count(node: Node) -> None:
         )
 
     assert value("namewall_agent_up") == 1
+    assert value("apiserver_request", verb="GET", resource="pods") >= 1
     assert value("cilium_drop_count", reason="POLICY_DENIED", direction="EGRESS") >= 1
     assert value("cilium_drop_count", reason="POLICY_DENIED", direction="INGRESS") >= 1
     assert value("cilium_forward_count", direction="EGRESS") > 10

@@ -75,6 +75,8 @@ def test_options_of_a_line() -> None:
         "Nov 23 12:00:00.123 [node1]: 10.219.0.3:41234 (ID:257) -> "
     )
     assert line(flow, policies=True).endswith("(TCP Flags: SYN; by default/egress-fqdn spec.egress[1])")
+    refusal = flow_dict(denied(), "node1", UUID, ours=True)
+    assert FlowText(policies=True).compact(refusal).endswith("; by default deny of default/egress-fqdn)")
     assert "\x1b[32mALLOWED\x1b[0m" in line(flow, colour=True)
     assert "\x1b[31mDENIED\x1b[0m" in line(denied(), colour=True)
     times = {"RFC3339": "12:00:00Z", "RFC3339Nano": "00.123456789Z", "RFC3339Micro": "00.123456Z"}

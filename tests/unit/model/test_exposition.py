@@ -22,14 +22,24 @@ def test_what_is_rendered_is_read_back() -> None:
                 [({"reason": evil, "b": "x"}, 3), ({"reason": "", "b": ""}, 0)],
             ),
             Family("none_total", "counter", "No sample yet", []),
+            Family(
+                "took_seconds",
+                "summary",
+                "How long",
+                parts={"_sum": [({"v": "x"}, 0.5)], "_count": [({"v": "x"}, 2)]},
+            ),
         ]
     )
     found = {family.name: family for family in text_string_to_metric_families(text)}
-    assert [family.type for family in found.values()] == ["gauge", "counter", "counter", "counter"]
+    assert [family.type for family in found.values()] == ["gauge", "counter", "counter", "counter", "summary"]
     assert found["up"].samples[0].value == 1
     assert found["seen"].samples[0].value == 12.5
     assert found["drops"].samples[0].labels == {"reason": evil, "b": "x"}
     assert found["none"].samples == []
+    assert {sample.name: sample.value for sample in found["took_seconds"].samples} == {
+        "took_seconds_sum": 0.5,
+        "took_seconds_count": 2,
+    }
 
 
 def test_every_drop_reason_has_words() -> None:
