@@ -86,7 +86,7 @@ __noinline int gather_found(void)
 	for (__u32 i = 0; i < MAX_LEARNED; i++) {
 		if (i >= w->dns.found_count)
 			break;
-		if (read_found(i))
+		if (read_found(i) && !(w->flags & REBINDING_STRICT && is_private(&w->addresses[i])))
 			set += mix(w->addresses[i].high, w->addresses[i].low);
 		else
 			w->dns.found[i].bytes = 0;
