@@ -135,6 +135,60 @@ def test_all_problems_at_once() -> None:
     assert len(parse_scenario(document)[1]) == 7
 
 
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, " …")])
+def test_who_is_not_there_is_told_who_is(count: int, more: str) -> None:
+    ends = [{"name": f"p{number}"} for number in range(count)]
+    (problem,) = parse_scenario({"endpoints": ends, "queries": [{"from": "p", "to": "host:1"}]})[1]
+    names = ", ".join(f"`default/p{number}`" for number in range(8))
+    assert problem.message.endswith(f"; endpoints are {names}{more}")
+
+
+def test_a_word_that_fits_several_is_a_problem() -> None:
+    ends = [{"name": "x", "namespace": namespace} for namespace in ("a", "b")]
+    problems = parse_scenario({"endpoints": ends, "queries": [{"from": "x", "to": "host:1"}]})[1]
+    assert [str(problem) for problem in problems] == [
+        "queries[0].from: `x` may be any of `a/x`, `b/x`; write which"
+    ]
+
+
+def test_one_problem_for_one_mistake_in_a_lookup() -> None:
+    for row in ({"from": "nobody", "ip": "x"}, {"ip": "203.0.113.1"}, {"from": "web"}):
+        document = WEB | {"lookups": [{"name": "a.b", **row}]}
+        assert len(parse_scenario(document)[1]) == 1
+
+
+def test_a_service_s_endpoints_fit_its_whole_selector() -> None:
+    ends = [{"name": n, "labels": {"app": "a", "tier": n}} for n in ("one", "two")]
+    ends += [{"name": "far", "namespace": "prod", "labels": {"app": "a", "tier": "one"}}]
+    service = {"name": "s", "selector": {"app": "a", "tier": "one"}}
+    outer = {"name": "o", "endpoints": ["one", "203.0.113.7"]}
+    found = scenario(endpoints=ends, services=[service, outer])
+    assert found.services[0].endpoints == found.endpoints[:1]
+    assert found.services[1].endpoints == (found.endpoints[0], ip_address("203.0.113.7"))
+    assert found.services[1].facts.addresses == {ip_address("203.0.113.7")}
+
+
+def test_policies_that_are_not_accepted_have_results() -> None:
+    bad = policy("bad", egres=[])
+    http = [
+        {"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}]}
+    ]
+    found = scenario(
+        policies=[bad, policy("http", ingress=http), policy("good", egress=[{}]), 7, {"metadata": 7}]
+    )
+    rows = [result.to_dict() for result in found.results]
+    assert [(row["name"], row["accepted"], row["enforceable"]) for row in rows] == [
+        ("bad", False, None),
+        ("http", True, False),
+        ("good", True, True),
+        (None, False, None),
+        (None, False, None),
+    ]
+    assert "spec.egres" in rows[0]["error"]
+    assert "HTTP rules cannot be enforced" in rows[1]["reason"]
+    assert [one.name for one in found.policies] == ["http", "good"]
+
+
 def test_who_is_meant() -> None:
     found = scenario(
         endpoints=[
@@ -174,6 +228,7 @@ def test_targets() -> None:
     assert parse_target("a:1") == ("a", 1, None)
     assert parse_target("a/b:53/udp") == ("a/b", 53, Protocol.UDP)
     assert parse_target("[2001:db8::1]:443") == ("2001:db8::1", 443, None)
+    assert parse_target("[odd:53") == ("[odd", 53, None)
     assert parse_target("[2001:db8::1]") == ("2001:db8::1", None, None)
     assert parse_target("2001:db8::1:443") == ("2001:db8::1:443", None, None)
     assert parse_target("a:1/ICMPv6") == ("a", 1, Protocol.ICMPV6)
