@@ -46,6 +46,8 @@ def load_cluster(instance: Instance) -> Cluster | None:
             return Cluster.from_dict(json.load(file))
     except FileNotFoundError:
         return None
+    except PermissionError:
+        fail(f"may not read `{cluster_file(instance)}`: it is root's; run it with sudo")
     except (ValueError, KeyError, TypeError) as error:
         fail(
             f"{cluster_file(instance)} is damaged ({error}); remove it and run `namewall up` with the options wanted"
