@@ -157,6 +157,15 @@ def test_one_problem_for_one_mistake_in_a_lookup() -> None:
         assert len(parse_scenario(document)[1]) == 1
 
 
+def test_a_lookup_without_a_time_was_made_at_0() -> None:
+    row = {"from": "web", "name": "a.b", "ip": "203.0.113.1"}
+    (lookup,) = scenario(**WEB, lookups=[row]).lookups
+    assert [lookup.live(now) for now in (-0.5, 0, 60, 60.5)] == [False, True, True, False]
+    for key in ("ttl", "at"):
+        (problem,) = parse_scenario(WEB | {"lookups": [row | {key: float("inf")}]})[1]
+        assert str(problem).startswith(f"lookups[0].{key}: `inf` is no time")
+
+
 def test_a_service_s_endpoints_fit_its_whole_selector() -> None:
     ends = [{"name": n, "labels": {"app": "a", "tier": n}} for n in ("one", "two")]
     ends += [{"name": "far", "namespace": "prod", "labels": {"app": "a", "tier": "one"}}]
