@@ -144,7 +144,7 @@ class DnsProxy:
 
     def refused(self, row: EndpointRow, question: Question, server: Address, port: int) -> None:
         what = (boottime(), row.id, row.scope, question.name, question.type, server, port)
-        self._datapath.tell(Refused(*what, left_out=0))
+        self._datapath.tell(Refused(*what, left_out=0, protocol=Protocol.TCP))
         self.told()
 
     def learn(self, lesson: Lesson) -> None:

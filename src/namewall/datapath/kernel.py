@@ -27,7 +27,7 @@ from namewall.datapath.transparent import route, unroute
 from namewall.model.errors import Cannot
 from namewall.model.flow import DropReason, Event, Flow, Learned, MatchType
 from namewall.model.instance import Instance
-from namewall.model.net import Direction, Network, is_private
+from namewall.model.net import Direction, Network, Protocol, is_private
 from namewall.policy.map_state import ALLOW_ALL, MapState, RuleOrigin
 from namewall.state.tables import EndpointRow, NodeTables, VipKey
 
@@ -389,7 +389,8 @@ class KernelDatapath:
         granted, told, full = self._names.learn(slot, lesson.name, addresses, int(lesson.time) + ttl)
         if told:
             what = (lesson.time, row.id, row.scope, lesson.name, tuple(told), ttl, lesson.query_type)
-            self._events.tell(Learned(*what, *lesson.server, granted=granted, full=full))
+            how = Learned(*what, *lesson.server, granted=granted, full=full, protocol=Protocol.TCP)
+            self._events.tell(how)
 
     def tell(self, event: Event) -> None:
         self._events.tell(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from namewall.model.net import Address, Direction
+from namewall.model.net import Address, Direction, Protocol
 
 
 class DropReason(IntEnum):
@@ -112,6 +112,7 @@ class Learned:
     server_port: int
     granted: bool
     full: bool
+    protocol: int = Protocol.UDP
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Refused:
     server: Address
     server_port: int
     left_out: int
+    protocol: int = Protocol.UDP
 
 
 Event = Flow | Learned | Refused

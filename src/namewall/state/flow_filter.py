@@ -272,7 +272,7 @@ def _protocol(text: str) -> Test:
 def _event_type(wanted: Mapping[str, Any]) -> Test:
     """A drop is a drop whoever judged: policy's verdict and a refused question count as such."""
     if not isinstance(wanted.get("type"), int):
-        raise ValueError("want a number as `type`, as {\"type\": 5}")
+        raise ValueError('want a number as `type`, as {"type": 5}')
     kind, sub_type = wanted["type"], wanted.get("sub_type", 0)
     match_sub_type = bool(wanted.get("match_sub_type"))
 

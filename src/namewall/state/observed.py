@@ -199,13 +199,13 @@ def _packet(event: Flow, who: Who, time: int) -> Observed:
 
 
 def _answer(event: Learned, who: Who, time: int) -> Observed:
-    server = who.peer(event.endpoint, event.server, 0, event.server_port, L4.UDP)
+    server = who.peer(event.endpoint, event.server, 0, event.server_port, event.protocol)
     return Observed(
         time,
         EventKind.L7,
         Verdict.FORWARDED,
         Direction.EGRESS,
-        L4.UDP,
+        event.protocol,
         server,
         who.endpoint(event.endpoint),
         event.server,
@@ -217,13 +217,13 @@ def _answer(event: Learned, who: Who, time: int) -> Observed:
 
 
 def _refusal(event: Refused, who: Who, time: int) -> Observed:
-    server = who.peer(event.endpoint, event.server, 0, event.server_port, L4.UDP)
+    server = who.peer(event.endpoint, event.server, 0, event.server_port, event.protocol)
     return Observed(
         time,
         EventKind.L7,
         Verdict.DROPPED,
         Direction.EGRESS,
-        L4.UDP,
+        event.protocol,
         who.endpoint(event.endpoint),
         server,
         who.address_of(event.endpoint, event.server.version),

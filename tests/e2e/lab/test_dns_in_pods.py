@@ -7,8 +7,10 @@ Policies name single names only (`matchName`), as most people write them: the se
 from __future__ import annotations
 
 import ast
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +26,9 @@ from lab.names import Site, page_world, slot_networks
 
 pytestmark = pytest.mark.root
 
-ALLOWED, DENIED, MANY, OTHER = "kubernetes.io", "cilium.io", "many.example.com", "ebpf.io"
+ALLOWED, DENIED, MANY = "kubernetes.io", "cilium.io", "many.example.com"
+SHORT = "kube-dns.kube-system"
+"""Found in the second search domain, svc.cluster.local."""
 
 OBJECTS = f"""
 apiVersion: cilium.io/v2
@@ -37,7 +41,7 @@ spec:
         - matchLabels: {{"k8s:io.kubernetes.pod.namespace": kube-system, "k8s:k8s-app": kube-dns}}
       toPorts:
         - ports: [{{port: "53", protocol: ANY}}]
-          rules: {{dns: [{{matchName: {ALLOWED}}}, {{matchName: {MANY}}}]}}
+          rules: {{dns: [{{matchName: {ALLOWED}}}, {{matchName: {MANY}}}, {{matchName: {SHORT}.svc.cluster.local}}]}}
     - toFQDNs: [{{matchName: {ALLOWED}}}, {{matchName: {MANY}}}]
 ---
 apiVersion: cilium.io/v2
@@ -184,6 +188,9 @@ def test_the_search_list_does_not_stop_at_names_that_are_denied(pods: Pods) -> N
     assert len(found) == 5
     assert seconds < 1
     assert pods.code(ALLOWED) == "200"
+    found, seconds = pods.resolves(SHORT)
+    assert found == sorted(map(str, _dns_addresses(pods.lab)))
+    assert seconds < 1
     denied, seconds = pods.resolves(DENIED)
     assert isinstance(denied, int)
     assert seconds < 1
@@ -242,3 +249,33 @@ def test_the_rules_and_routes_are_there_once(pods: Pods) -> None:
         assert "local default" in run(
             "ip", family, "route", "show", "table", str(pods.lab.instance.route_table)
         )
+
+
+def test_what_came_over_tcp_is_seen(pods: Pods) -> None:
+    pods.dig("+tcp", f"{ALLOWED}.", "A")
+    pods.dig("+tcp", f"{DENIED}.", "A")
+    done = pods.lab.namewall("observe", "--all", "--protocol", "dns", "-o", "jsonpb")
+    flows = [json.loads(line)["flow"] for line in done.stdout.splitlines()]
+    by_tcp = [flow for flow in flows if "TCP" in flow.get("l4", {})]
+    seen = {(flow["l7"]["dns"]["query"], flow["verdict"]) for flow in by_tcp}
+    assert {(f"{ALLOWED}.", "FORWARDED"), (f"{DENIED}.", "DROPPED")} <= seen
+
+
+def test_refused_always_ends_a_search_list(program: Path) -> None:
+    """Why the default is what it is. And glibc takes the A it gets where AAAA is refused."""
+    with cluster.lab(page_world(netns.free_slot()), more=("--dns-refusal", "refused")) as lab:
+        pods = Pods(lab, program)
+        objects = OBJECTS.replace('"A, AAAA"', '"A"') + "".join(
+            POD.format(name=name) for name in ("client", "typed")
+        )
+        assert pods.kubectl("apply", "-f", "-", text=objects).returncode == 0
+        done = pods.kubectl("wait", "--for=condition=Ready", "pod", "client", "typed", "--timeout=60s")
+        assert done.returncode == 0, done.stdout + done.stderr + lab.logs()
+        assert "status: REFUSED" in pods.dig(f"{ALLOWED}.default.svc.cluster.local.")
+        # glibc gives up the list, and tries only the name as it stands.
+        assert pods.resolves(SHORT)[0] == socket.EAI_AGAIN
+        found, _ = pods.resolves(ALLOWED)
+        assert isinstance(found, list)
+        addresses, _ = pods.resolves(f"{ALLOWED}.", pod="typed")
+        assert isinstance(addresses, list)
+        assert len(addresses) == 3
