@@ -60,7 +60,9 @@ class Directory:
         self._by_address: dict[Address, End] = {}
         self._vips: dict[Address, tuple[str, str]] = {}
         self._vip_identities: dict[Address, int] = {}
+        self._identity_labels: Mapping[int, Labels] = {}
         self._labels: dict[int, tuple[str, ...]] = {}
+        """Sorted, of the identities that were asked for."""
         self._peers: dict[tuple[int, Address, int], End] = {}
         self._grounds: dict[tuple[object, ...], Grounds] = {}
         self._selecting: dict[tuple[Labels, Direction, bool], tuple[PolicyRef, ...]] = {}
@@ -191,7 +193,11 @@ class Directory:
         return End(int(identity), self._labels_of(identity))
 
     def _labels_of(self, identity: int) -> tuple[str, ...]:
-        return self._labels.get(identity, ())
+        found = self._labels.get(identity)
+        if found is None:
+            labels = RESERVED_LABELS.get(identity) or self._identity_labels.get(identity, frozenset())
+            found = self._labels[identity] = tuple(sorted(labels))
+        return found
 
     def _fresh(self) -> None:
         if not self._stale:
@@ -200,8 +206,8 @@ class Directory:
         self._peers.clear()
         self._grounds.clear()
         self._selecting.clear()
-        labels = {**RESERVED_LABELS, **self._identities()}
-        self._labels = {number: tuple(sorted(each)) for number, each in labels.items()}
+        self._identity_labels = self._identities()
+        self._labels.clear()
         self._vips = {vip: name_of(service) for service in self._services() for vip in cluster_ips(service)}
         self._logs = {
             rule.origin: rule.log for policy in self._policies() for rule in policy.rules if rule.log

@@ -26,7 +26,8 @@ TOLD = frozenset({DropReason.POLICY_DENIED, DropReason.POLICY_DENY, DropReason.D
 REFRESH = 60.0
 KEPT = 3600.0
 MOST = 4096
-"""Seconds between writes about the same, seconds and number of them remembered."""
+EXPLAINED = 8
+"""Seconds between writes about the same, seconds and number of them remembered; drops explained at a time."""
 
 
 class Writes(Protocol):
@@ -40,6 +41,8 @@ class Writes(Protocol):
 @dataclass(slots=True)
 class _Told:
     message: str
+    flow: Observed | None
+    """The first one, until it was explained; None where there is nothing to explain."""
     policy: PolicyRef | None
     seen: float
     written: float | None = None
@@ -58,8 +61,10 @@ class DropEvents:
         pod: Callable[[str, str], Object | None],
         policy: Callable[[PolicyRef], Object | None],
         now: Callable[[], float],
+        explain: Callable[[Observed], str] = lambda flow: "",
     ) -> None:
         self._write, self._pod, self._policy, self._now = write, pod, policy, now
+        self._explain = explain
         self._told: OrderedDict[Key, _Told] = OrderedDict()
         self._wake = asyncio.Event()
 
@@ -76,7 +81,8 @@ class DropEvents:
         key = (end.namespace, end.pod, subject(flow))
         told = self._told.get(key)
         if told is None:
-            told = self._told[key] = _Told(text, policy, self._now())
+            explained = flow if policy is not None else None
+            told = self._told[key] = _Told(text, explained, policy, self._now())
             if len(self._told) > MOST:
                 self._told.popitem(last=False)
         told.seen = self._now()
@@ -96,12 +102,18 @@ class DropEvents:
     async def flush(self) -> None:
         """Write what is new, and counts that are due."""
         now = self._now()
+        left = EXPLAINED
         for key, told in list(self._told.items()):
             if now - told.seen > KEPT:
                 del self._told[key]
                 continue
             if not told.pending or (told.written is not None and now - told.written < REFRESH):
                 continue
+            if told.flow is not None and left:
+                left -= 1
+                why = self._explain(told.flow)
+                told.message = f"{told.message}; {why}" if why else told.message
+            told.flow = None
             times, told.pending, told.written = told.pending, 0, now
             namespace, name, _ = key
             pod = self._pod(namespace, name)

@@ -31,6 +31,7 @@ from namewall.agent.endpoints import Endpoint, Endpoints
 from namewall.agent.forwarded import Forwarded
 from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner, boottime
+from namewall.agent.nearest_rule import NearestRule
 from namewall.agent.observer import Observer
 from namewall.agent.pod_resolv import cluster_first, of_the_host, search_domains
 from namewall.agent.pods import PodManager
@@ -64,6 +65,7 @@ from namewall.kube.resources import (
 from namewall.model.cluster import Cluster
 from namewall.model.instance import Instance
 from namewall.model.net import Address
+from namewall.policy.expand import CidrGroup, ServiceFacts
 from namewall.policy.ports import NamedPorts, named_ports
 from namewall.policy.resolver import Resolver
 from namewall.runtime.pods import PodRuntime
@@ -229,7 +231,11 @@ class Agent:
             now=boottime,
         )
         self._drop_events = DropEvents(
-            self._client.event, self._directory.pod_reference, self._policies.object_of, boottime
+            self._client.event,
+            self._directory.pod_reference,
+            self._policies.object_of,
+            boottime,
+            NearestRule(self._policies.object_of, self._references).of,
         )
         self._forwarded = Forwarded(
             lambda: ((e.sandbox.ifindex, e.sandbox.ifname) for e in self._endpoints.all().values())
@@ -311,8 +317,7 @@ class Agent:
         self._resolver.set_cluster_ports(
             named_ports(port for pod in self._items(PODS.plural).values() for port in _ports(pod))
         )
-        groups = self._items(CILIUM_CIDR_GROUPS.plural).values()
-        self._resolver.set_references(service_facts(services, slices), cidr_groups(groups))
+        self._resolver.set_references(*self._references())
         self._resolver.set_policies(self._policies.good.values())
         tables = service_tables(services, slices)
         facts = NodeFacts(
@@ -343,6 +348,12 @@ class Agent:
         self._learner.names.keep(endpoint.scope for endpoint in endpoints.values())
         self._learner.memory.keep(endpoint.scope for endpoint in endpoints.values())
         return desired(facts, self._resolver, self._numbers)
+
+    def _references(self) -> tuple[list[ServiceFacts], list[CidrGroup]]:
+        """What policies may refer to outside themselves."""
+        services = self._items(SERVICES.plural).values()
+        slices = self._items(ENDPOINT_SLICES.plural).values()
+        return service_facts(services, slices), cidr_groups(self._items(CILIUM_CIDR_GROUPS.plural).values())
 
     def _facts(self, endpoint: Endpoint) -> EndpointFacts:
         sandbox = endpoint.sandbox

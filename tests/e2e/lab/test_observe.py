@@ -351,7 +351,12 @@ def test_describe_says_why_it_timed_out(node: Node) -> None:
     assert "PolicyDenied" in text
     assert "egress to cilium.io (" in text
     assert "no rule of CiliumNetworkPolicy default/backend-names allows it" in text
+    rule = "cnp default/backend-names spec.egress"
+    assert f"nearest is {rule}[1]: spec.egress[1].toFQDNs wants kubernetes.io, got cilium.io" in text
     assert "DNS question for `registry.example.com`" in text
+    assert (
+        f"nearest is {rule}[0]: spec.egress[0].toPorts[0].rules.dns wants *.io, **.cluster.local, got" in text
+    )
     assert "ingress from pod default/not-frontend-" in text
     turned_away = node.type("kubectl describe pod -l app=not-frontend").output
     assert "port 8080/TCP was dropped by its ingress policy (Policy denied)" in turned_away
