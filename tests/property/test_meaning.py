@@ -16,7 +16,7 @@ from tests.property.readings import Asked, decided, facts, flows, looked_up, sta
 
 EXAMPLES = int(os.environ.get("NAMEWALL_EXAMPLES", "2000"))
 """Worlds; `make test-long` asks for 100,000."""
-pytestmark = pytest.mark.timeout(300 if EXAMPLES <= 5000 else 0)
+pytestmark = pytest.mark.timeout(900 if EXAMPLES <= 5000 else 0)
 SPEC = Path(oracle.__file__).parent
 
 

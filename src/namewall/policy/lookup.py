@@ -48,10 +48,6 @@ class Lookup:
     dns: DnsRules | None = None
     entries: tuple[PolicyEntry, ...] = ()
 
-    @property
-    def entry(self) -> PolicyEntry | None:
-        return self.entries[0] if self.entries else None
-
     def passes(self, name: str) -> bool:
         """May `name` be asked over this flow."""
         return self.verdict == "allow" and dns_passes(self.dns, name)

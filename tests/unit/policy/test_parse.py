@@ -144,6 +144,43 @@ def test_node_selectors_are_for_clusterwide_policies_and_not_enforceable() -> No
     assert [p.path for p in enforceable(policy)] == ["spec.nodeSelector"]
 
 
+@pytest.mark.parametrize(
+    ("port", "path", "text"),
+    [
+        ({"port": 0}, "port", "must be between 1 and 65535"),
+        ({"port": 65536}, "port", "must be between 1 and 65535"),
+        ({"port": "http", "endPort": 90}, "endPort", "without a numeric port"),
+        ({"endPort": 90}, "endPort", "without a numeric port"),
+        ({"port": 80, "endPort": 65536}, "endPort", "must be between 1 and 65535"),
+        ({"port": "80"}, "port", "must be a lower-case IANA service name"),
+    ],
+)
+def test_ports_of_a_network_policy_that_are_refused(port: dict[str, Any], path: str, text: str) -> None:
+    (problem,) = bad(netpol({"podSelector": {}, "ingress": [{"ports": [port]}]}))
+    assert problem.path == f"spec.ingress[0].ports[0].{path}"
+    assert text in problem.message
+
+
+@pytest.mark.parametrize(
+    "port", [{"port": 1}, {"port": 65535}, {"port": 80, "endPort": 65535}, {"port": 80, "endPort": 80}, {}]
+)
+def test_ports_of_a_network_policy_that_are_taken(port: dict[str, Any]) -> None:
+    assert good(netpol({"podSelector": {}, "ingress": [{"ports": [port]}]}))
+
+
+def test_labels_of_a_network_policy_have_no_source() -> None:
+    wrong = {"matchLabels": {"k8s:app": "x"}}
+    spec = {
+        "podSelector": wrong,
+        "ingress": [{"from": [{"podSelector": wrong}, {"namespaceSelector": wrong}]}],
+    }
+    at = "spec.ingress[0].from"
+    assert {problem.path for problem in bad(netpol(spec))} == {
+        f"{where}.matchLabels.k8s:app"
+        for where in ("spec.podSelector", f"{at}[0].podSelector", f"{at}[1].namespaceSelector")
+    }
+
+
 HTTP = {"port": "80", "protocol": "TCP"}
 
 
