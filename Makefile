@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format wheel bench-lab bench-policy lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -49,6 +49,24 @@ bench-policy: setup-test  ## the policy core at 1,000 x 1,000 and 5,000 x 10,000
 
 bench-lab: setup-test
 	$(PY) -m bench.lab
+
+setup-bench:
+	@scripts/setup bench
+
+bench-programs: setup-bench  ## nanoseconds of each BPF program on one packet, hot and cold
+	$(PY) -m bench.programs $(ARGS)
+
+bench-instructions: setup-bench  ## what the verifiers of this kernel and of 6.1 count; rewrites docs/benchmarks.md
+	$(PY) -m bench.instructions
+
+bench-dns: setup-bench  ## questions a second and latency under policies, beside forwarders; ARGS="--rounds 9"
+	$(PY) -m bench.dns $(ARGS)
+
+bench-net: setup-bench  ## iperf3, connections and small packets under policies
+	$(PY) -m bench.net $(ARGS)
+
+bench-churn: setup-bench  ## addresses that never stay, a flood of names, 10,000 patterns; ARGS=--long: the full size
+	$(PY) -m bench.churn $(ARGS)
 
 lock: setup-test    ## requirements.lock from pyproject.toml
 	$(PY) -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml

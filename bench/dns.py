@@ -27,7 +27,6 @@ from bench.node import (
     Node,
     Series,
     cannot,
-    consumer,
     node,
     print_json,
     print_series,
@@ -63,10 +62,9 @@ class Bench:
 
     def enforce(self, name: str) -> None:
         """A policy's own state of the kernel: nothing of the one before is left but the events."""
-        lab = self._node.lab
-        lab.apply(NodeTables())
+        self._node.apply(NodeTables())
         if name != "direct":
-            lab.apply(tables(POLICIES[name](), self._node.pod.row()))
+            self._node.apply(tables(POLICIES[name](), self._node.pod.row()))
 
     def ask(self, server: str, *more: str) -> str:
         base = ["dnsperf", "-s", server, "-d", self._questions, "-T", "1", "-c", "8", "-q", "200"]
@@ -170,7 +168,7 @@ def main() -> int:
             if shutil.which(program) and not arguments.no_forwarders:
                 bench.rates[name] = Series(name, "q/s")
                 cases[name] = partial(_forwarded, made, bench, name)
-        with consumer(made), stats(False):
+        with made.consumer(), stats(False):
             rounds(arguments.rounds, cases)
             for name in POLICIES:
                 bench.time_programs(name)

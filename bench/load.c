@@ -3,6 +3,9 @@
  *   load dns ADDRESS PORT              answers every question: A, an address of the name's own, TTL 60
  *   load fresh ADDRESS PORT PREFIX     AAAA: eight addresses never given before below PREFIX/48, TTL 1 to 5
  *   load accept ADDRESS PORT           accepts and lets the other side close
+ *   load churn ADDRESS PORT COUNT TCP  asks for AAAA of COUNT names in turn of 1,000, connects at once to port TCP of
+ *                                      an address in each answer; prints connected, denied, unanswered, seconds
+ *   load names ADDRESS PORT COUNT      asks for A of COUNT names, each once; prints answers, seconds
  *   load connect ADDRESS PORT SECONDS  opens and resets one connection after the other; prints how many
  *   load sink ADDRESS PORT             counts datagrams; one of a single byte is answered with the count, from 0 on
  *   load flood ADDRESS PORT SECONDS    sends datagrams of 64 octets; prints how many arrived, and were sent
@@ -152,13 +155,106 @@ static void connect_for(const char *address, const char *port, double seconds)
 	while (now() - begun < seconds) {
 		int client = open_socket(address, port, SOCK_STREAM);
 
-		if (connect(client, (struct sockaddr *)&peer, peer_length))
+		int failed = connect(client, (struct sockaddr *)&peer, peer_length);
+
+		if (failed && errno != ECONNREFUSED && errno != ECONNRESET) /* the server may be overrun */
 			fail("connect");
 		setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(client);
-		made++;
+		made += !failed;
 	}
 	printf("%f\n", made / (now() - begun));
+}
+
+static int make_question(uint8_t *message, const char *label, long number, int type)
+{
+	static uint16_t id;
+	char first[64];
+	uint8_t *at = message + HEADER;
+	const char *labels[] = {first, label, "example", "com"};
+
+	snprintf(first, sizeof(first), "n%ld", number);
+	id++;
+	memcpy(message, (uint8_t[HEADER]){id >> 8, id, 1, 0, 0, 1}, HEADER);
+	for (int i = 0; i < 4; i++) {
+		*at = strlen(labels[i]);
+		memcpy(at + 1, labels[i], *at);
+		at += 1 + *at;
+	}
+	memcpy(at, (uint8_t[5]){0, type >> 8, type, 0, 1}, 5);
+	return at + 5 - message;
+}
+
+static void set_patience(int client, int option, int milliseconds)
+{
+	struct timeval patience = {milliseconds / 1000, milliseconds % 1000 * 1000};
+
+	setsockopt(client, SOL_SOCKET, option, &patience, sizeof(patience));
+}
+
+/* 0: the first packet came through. A SYN sent again after a second counts as denied. */
+static int try_address(const uint8_t *address, int port)
+{
+	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct linger reset = {1, 0};
+	int client = socket(AF_INET6, SOCK_STREAM, 0), failed;
+
+	memcpy(&to.sin6_addr, address, 16);
+	set_patience(client, SO_SNDTIMEO, 800);
+	failed = connect(client, (struct sockaddr *)&to, sizeof(to));
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(client);
+	return failed;
+}
+
+static void churn(const char *address, const char *port, long count, int tcp)
+{
+	int client = open_socket(address, port, SOCK_DGRAM);
+	long connected = 0, denied = 0, unanswered = 0;
+	uint8_t message[MESSAGE];
+	double begun = now();
+
+	if (connect(client, (struct sockaddr *)&peer, peer_length))
+		fail("connect");
+	set_patience(client, SO_RCVTIMEO, 1000);
+	for (long i = 0; i < count && denied < 100; i++) { /* enough to see that it fails */
+		int length = make_question(message, "churn", i % 1000, 28);
+		ssize_t got;
+
+		send(client, message, length, 0);
+		got = recv(client, message, sizeof(message), 0);
+		if (got < length + FRESH * 28)
+			unanswered++;
+		else if (try_address(message + length + i % FRESH * 28 + 12, tcp))
+			denied++;
+		else
+			connected++;
+	}
+	printf("%ld %ld %ld %f\n", connected, denied, unanswered, now() - begun);
+}
+
+static void ask_names(const char *address, const char *port, long count)
+{
+	int client = open_socket(address, port, SOCK_DGRAM);
+	uint8_t message[MESSAGE];
+	long answers = 0;
+	double begun = now();
+
+	if (connect(client, (struct sockaddr *)&peer, peer_length))
+		fail("connect");
+	set_patience(client, SO_RCVTIMEO, 200);
+	for (long i = 0; i < count; i += 64) {
+		int missing = 0;
+
+		for (long j = i; j < i + 64 && j < count; j++)
+			missing += send(client, message, make_question(message, "flood", j, 1), 0) > 0;
+		for (; missing; missing--) {
+			if (recv(client, message, sizeof(message), 0) < 0)
+				break;
+			answers++;
+		}
+	}
+	printf("%ld %f\n", answers, now() - begun);
 }
 
 static void sink(int server)
@@ -182,10 +278,9 @@ static void sink(int server)
 
 static uint64_t ask_count(int client)
 {
-	struct timeval patience = {0, 500000};
 	uint64_t count;
 
-	setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	set_patience(client, SO_RCVTIMEO, 500);
 	for (int i = 0; i < 20; i++) {
 		send(client, "?", 1, 0);
 		if (recv(client, &count, sizeof(count), 0) == sizeof(count))
@@ -230,6 +325,10 @@ int main(int count, char **words)
 		sink(listen_at(words[2], words[3], SOCK_DGRAM));
 	if (!strcmp(words[1], "connect") && count > 4)
 		connect_for(words[2], words[3], atof(words[4]));
+	else if (!strcmp(words[1], "churn") && count > 5)
+		churn(words[2], words[3], atol(words[4]), atoi(words[5]));
+	else if (!strcmp(words[1], "names") && count > 4)
+		ask_names(words[2], words[3], atol(words[4]));
 	else if (!strcmp(words[1], "flood") && count > 4)
 		flood_for(words[2], words[3], atof(words[4]));
 	else

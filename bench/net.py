@@ -25,7 +25,6 @@ from bench.node import (
     Node,
     Series,
     cannot,
-    consumer,
     node,
     print_json,
     print_series,
@@ -78,12 +77,11 @@ class Bench:
         self._known = learned(GRANTS)
 
     def enforce(self, state: str) -> None:
-        lab = self._node.lab
-        lab.apply(NodeTables())
+        self._node.apply(NodeTables())
         if state == STATES[1]:
-            lab.apply(tables(small(), self._node.pod.row()))
+            self._node.apply(tables(small(), self._node.pod.row()))
         elif state == STATES[2]:
-            lab.apply(tables(large(), self._node.pod.row(), known_names=self._known))
+            self._node.apply(tables(large(), self._node.pod.row(), known_names=self._known))
 
     def _iperf(self, *more: str) -> float:
         words = ["iperf3", "-c", SERVER4, "-p", IPERF, "-t", self._seconds, "-J", *more]
@@ -135,7 +133,7 @@ def main() -> int:
         made.start(made.lab.world, "iperf3", "-s", "-p", IPERF)
         time.sleep(0.3)
         bench = Bench(made, arguments.seconds)
-        with consumer(made), stats(False):
+        with made.consumer(), stats(False):
             rounds(arguments.rounds, {state: partial(bench.measure, state) for state in STATES})
             for state in STATES[1:]:
                 bench.time_programs(state)

@@ -7,6 +7,7 @@ its own, the node's namespace with the real programs, a world. The ends that mus
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bpf_lab import Lab, Pod, ip, sysctl
 
@@ -28,6 +29,7 @@ from namewall.agent.learned import Learner
 from namewall.datapath import libbpf
 from namewall.datapath.base import Options
 from namewall.datapath.kernel import KernelDatapath, check_support
+from namewall.state.tables import NodeTables
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,6 +38,7 @@ SERVER4, SERVER6 = "198.51.100.54", "2001:db8:1::54"
 """The world's quick DNS server; the slow one of the tests has another address."""
 FRESH = "2001:db8:c::"
 """A /48 of addresses that all are the world's."""
+Result = TypeVar("Result")
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 CLIENT_CPU, SERVER_CPU = "0", str((os.cpu_count() or 1) - 1)
 
@@ -54,6 +57,7 @@ class Node:
         self.lab.load()
         self.pod: Pod = self.lab.pod(1)
         self._processes: list[subprocess.Popen[str]] = []
+        self._agent: asyncio.AbstractEventLoop | None = None
         self._load = f"{root}/load"
         clang = ["clang", "-O2", "-Wall", "-o", self._load, str(ROOT / "bench/load.c")]
         subprocess.run(clang, check=True)
@@ -66,6 +70,24 @@ class Node:
     @property
     def datapath(self) -> KernelDatapath:
         return self.lab.datapath
+
+    def in_agent(self, work: Callable[[], Result]) -> Result:
+        """In the agent's thread, where there is one: a datapath is for one thread."""
+        if self._agent is None:
+            return work()
+        done: concurrent.futures.Future[Result] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
+
+        self._agent.call_soon_threadsafe(run)
+        return done.result(120)
+
+    def apply(self, tables: NodeTables) -> None:
+        self.in_agent(lambda: self.lab.apply(tables))
 
     def pods(self, count: int) -> list[Pod]:
         return [self.lab.pod(number) for number in range(1, count + 1)]
@@ -86,8 +108,8 @@ class Node:
             raise RuntimeError(f"`{' '.join(words)}`: {made.stderr.strip() or made.stdout.strip()}")
         return made.stdout
 
-    def load(self, namespace: str, *words: str) -> str:
-        return self.run(namespace, self._load, *words, cpu=CLIENT_CPU)
+    def load(self, namespace: str, *words: str, timeout: float = 60) -> str:
+        return self.run(namespace, self._load, *words, cpu=CLIENT_CPU, timeout=timeout)
 
     def start(self, namespace: str, *words: str, cpu: str | None = SERVER_CPU) -> subprocess.Popen[str]:
         made = subprocess.Popen(
@@ -136,6 +158,34 @@ class Node:
             if runs:
                 figures[name] = spent / runs
 
+    @contextlib.contextmanager
+    def consumer(self, min_ttl: int = 60) -> Iterator[Learner]:
+        """The agent's own hearing of events, in a thread."""
+        learner = Learner(self.lab.instance, self.datapath, min_ttl)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(learner.run())
+        failed: list[BaseException] = []
+
+        def hear() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                try:
+                    loop.run_until_complete(task)
+                except Exception as error:
+                    failed.append(error)
+
+        thread = threading.Thread(target=hear)
+        thread.start()
+        self._agent = loop
+        try:
+            yield learner
+        finally:
+            self._agent = None
+            loop.call_soon_threadsafe(task.cancel)
+            thread.join()
+            loop.close()
+        if failed:
+            raise failed[0]
+
     def close(self) -> None:
         for process in list(self._processes):
             self.stop(process)
@@ -165,30 +215,6 @@ def stats(on: bool) -> Iterator[None]:
         yield
     finally:
         STATS.write_text(before)
-
-
-@contextlib.contextmanager
-def consumer(made: Node, min_ttl: int = 60) -> Iterator[Learner]:
-    """The agent's own hearing of events, in a thread."""
-    learner = Learner(made.lab.instance, made.datapath, min_ttl)
-    loop = asyncio.new_event_loop()
-    tasks: list[asyncio.Task[None]] = []
-
-    async def hear() -> None:
-        tasks.append(loop.create_task(learner.run()))
-        with contextlib.suppress(asyncio.CancelledError):
-            await tasks[0]
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(hear(),))
-    thread.start()
-    try:
-        yield learner
-    finally:
-        while not tasks:
-            time.sleep(0.01)
-        loop.call_soon_threadsafe(tasks[0].cancel)
-        thread.join()
-        loop.close()
 
 
 @dataclass(slots=True)

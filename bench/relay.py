@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from typing import cast
 
 
 class Upstream(asyncio.DatagramProtocol):
@@ -20,8 +21,7 @@ class Upstream(asyncio.DatagramProtocol):
         self._next = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def ask(self, message: bytes, client: object) -> None:
         self._next = number = (self._next + 1) & 0xFFFF
@@ -40,8 +40,7 @@ class Listener(asyncio.DatagramProtocol):
         self._upstream = upstream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._upstream.listener = transport
+        self._upstream.listener = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self._upstream.ask(data, addr)
