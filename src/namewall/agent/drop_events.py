@@ -8,6 +8,7 @@ raises its count, at most once in REFRESH seconds. How many a pod may cause at a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from namewall.state.flow_json import protocol_name, query_type
 from namewall.state.observed import End, Observed, PolicyRef, Verdict
 
 Object = dict[str, Any]
+log = logging.getLogger("namewall.agent")
 
 REASON = "PolicyDenied"
 TOLD = frozenset({DropReason.POLICY_DENIED, DropReason.POLICY_DENY, DropReason.DNS_REFUSED})
@@ -111,7 +113,7 @@ class DropEvents:
                 continue
             if told.flow is not None and left:
                 left -= 1
-                why = self._explain(told.flow)
+                why = self._explained(told.flow)
                 told.message = f"{told.message}; {why}" if why else told.message
             told.flow = None
             times, told.pending, told.written = told.pending, 0, now
@@ -126,6 +128,14 @@ class DropEvents:
                 await self._write(
                     policy, REASON, f"pod {namespace}/{name}: {told.message}", "Warning", times=times
                 )
+
+    def _explained(self, flow: Observed) -> str:
+        try:
+            return self._explain(flow)
+        except Exception:
+            # An explanation is a courtesy; the agent's pods and policy are not to end with it.
+            log.exception("a drop could not be explained: %r", flow)
+            return ""
 
 
 def nearest(flow: Observed) -> PolicyRef | None:

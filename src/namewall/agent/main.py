@@ -4,7 +4,7 @@
     policies ─→ Policies ──────────┼─→ desired() ─→ Reconciler ─→ datapath.apply
     Services, slices ─→ tables ────┤                    └─→ nft, CiliumEndpoints, `Programmed`, report
     datapath events ─→ Learner ────┘
-                          └─→ Observer ─→ flows for the socket (api.py), Kubernetes Events for drops
+                          └─→ Visibility: flows, Events, the socket
 
 It may die at any time: everything it made stays, and the next one takes it up. It writes nothing before its first
 complete look at the API and at the sandboxes on disk, so that a restart never closes or opens anything.
@@ -21,18 +21,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from namewall.agent import node
-from namewall.agent.api import Api, socket_path
 from namewall.agent.cilium_objects import Mirror, identity_labels_of
-from namewall.agent.directory import Directory
 from namewall.agent.dns_proxy import DnsProxy
 from namewall.agent.dns_records import RecordsWriter, host_resolvers, records
-from namewall.agent.drop_events import DropEvents
 from namewall.agent.endpoints import Endpoint, Endpoints
-from namewall.agent.forwarded import Forwarded
 from namewall.agent.host_addresses import HostAddresses
-from namewall.agent.learned import Learner, boottime
-from namewall.agent.nearest_rule import NearestRule
-from namewall.agent.observer import Observer
+from namewall.agent.learned import Learner
 from namewall.agent.pod_resolv import cluster_first, of_the_host, search_domains
 from namewall.agent.pods import PodManager
 from namewall.agent.policies import Policies
@@ -41,8 +35,7 @@ from namewall.agent.reconciler import Reconciler
 from namewall.agent.references import cidr_groups, service_facts
 from namewall.agent.report import write_report
 from namewall.agent.services import cluster_ips, nat_tables, service_tables
-from namewall.agent.unix_http import UnixServer
-from namewall.agent.views import Node
+from namewall.agent.visibility import Visibility
 from namewall.clusterdns.manifest import objects as cluster_dns_objects
 from namewall.datapath.kernel import KernelDatapath
 from namewall.datapath.nat import Nat
@@ -88,8 +81,6 @@ WATCHED = (
 )
 
 
-LOOK_FOR_LOSSES = 2.0
-"""Seconds between looks at how many events the kernel could not tell."""
 FIRST_WAIT, LAST_WAIT = 0.03, 1.0
 """Seconds between looks for the API server at the start."""
 
@@ -146,15 +137,28 @@ class Agent:
         self._resolver = Resolver()
         self._numbers = PolicyNumbers()
         self._policies = Policies()
-        self._tables = NodeTables()
         self._learner = Learner(instance, self._datapath, cluster.min_ttl)
         self._endpoints = Endpoints(self._identities, self._namespace_labels)
         self._proxy = DnsProxy(instance, self._datapath, self._learner.names.names_of)
         self._proxy.told = self._learner.drain
-        self._observer = self._observe()
         self._reconciler = Reconciler(self._datapath, self._desired)
         self._reconciler.after_pass(self._proxy.take)
         self._reconciler.after_pass(self._applied)
+        self._visibility = Visibility(
+            instance,
+            cluster.node_name,
+            client,
+            self._datapath,
+            self._learner,
+            self._reconciler,
+            self._policies,
+            self._resolver,
+            endpoints=lambda: self._endpoints.all().values(),
+            pods=lambda: self._items(PODS.plural),
+            services=lambda: self._items(SERVICES.plural).values(),
+            identities=self._identities.labels,
+            references=self._references,
+        )
         self._host = HostAddresses(self._reconciler.trigger)
         self._mirror = Mirror(self._client, self._endpoints, self._items(PODS.plural))
         self._status = PolicyStatus(self._client)
@@ -191,10 +195,8 @@ class Agent:
             await self._reconciler.settled()
             await self._proxy.start({int(cidr.version) for cidr in self._cluster.pod_cidrs})
             start(self._learner.run())
-            start(self._observer.run())
-            start(self._drop_events.run())
-            start(self._watch_losses())
-            start(self._serve())
+            for work in self._visibility.work():
+                start(work)
             start(self._status.run())
             start(self._mirror.run())
             start(self._records.run())
@@ -214,63 +216,6 @@ class Agent:
             except ApiError as error:
                 if error.code != 409:
                     raise
-
-    # What the operator sees.
-
-    def _observe(self) -> Observer:
-        """Flows from events: the learner first, so that a flow has the name its address was just granted for."""
-        self._directory = Directory(
-            self._datapath,
-            self._learner.memory,
-            endpoints=lambda: self._endpoints.all().values(),
-            pods=lambda: self._items(PODS.plural),
-            services=lambda: self._items(SERVICES.plural).values(),
-            identities=self._identities.labels,
-            policies=lambda: self._resolver.policies,
-            tables=lambda: self._tables,
-            now=boottime,
-        )
-        self._drop_events = DropEvents(
-            self._client.event,
-            self._directory.pod_reference,
-            self._policies.object_of,
-            boottime,
-            NearestRule(self._policies.object_of, self._references).of,
-        )
-        self._forwarded = Forwarded(
-            lambda: ((e.sandbox.ifindex, e.sandbox.ifname) for e in self._endpoints.all().values())
-        )
-        observer = Observer(self._directory, self._cluster.node_name)
-        self._learner.hear(observer.take)
-        observer.hear(self._drop_events.take)
-        return observer
-
-    async def _serve(self) -> None:
-        view = Node(
-            self._instance,
-            self._observer,
-            self._learner,
-            self._reconciler,
-            self._policies,
-            self._resolver,
-            endpoints=lambda: self._endpoints.all().values(),
-            pods=lambda: self._items(PODS.plural),
-            identities=self._identities.labels,
-            tables=lambda: self._tables,
-            kernel_bytes=self._datapath.memory_bytes,
-            forwarded=self._forwarded,
-        )
-        try:
-            await UnixServer(socket_path(self._instance), Api(view).handle).run()
-        except OSError as error:
-            # A path too long for a socket, a full disk: pods and policy do not depend on it.
-            log.error("the socket `%s` cannot be served: %s", socket_path(self._instance), error)
-
-    async def _watch_losses(self) -> None:
-        while True:
-            self._observer.count_losses(self._datapath.lost_events(), self._datapath.rationed_events())
-            self._forwarded.count()
-            await asyncio.sleep(LOOK_FOR_LOSSES)
 
     # What is known.
 
@@ -393,8 +338,6 @@ class Agent:
         return frozenset(vips | backends)
 
     def _applied(self, tables: NodeTables) -> None:
-        self._tables = tables
-        self._directory.refresh()
         problems = self._policies.problems
         good = [obj for uid, obj in self._policies.objects.items() if uid not in problems]
         self._status.programmed(good)

@@ -111,6 +111,27 @@ async def test_what_was_not_seen_for_an_hour_is_new_again() -> None:
     assert [times for _, _, times in await written.flush()] == [1, 1]
 
 
+async def test_an_explanation_is_added_once_and_its_failure_ends_nothing() -> None:
+    written = Written()
+    written.drops = DropEvents(
+        written.write, lambda *_: POD, written.policy, lambda: written.now, lambda flow: "why"
+    )
+    written.drops.take(denied())
+    written.drops.take(ingress(verdict=denied().verdict, reason=DropReason.POLICY_DENIED))
+    messages = [message for kind, message, _ in await written.flush() if kind == "Pod"]
+    assert messages[0] == f"{SENTENCE}; why"
+    written.drops.take(denied())
+    written.now = REFRESH
+    assert (await written.flush())[0][1] == f"{SENTENCE}; why"
+
+    def fails(flow: object) -> str:
+        raise KeyError("x")
+
+    written.drops = DropEvents(written.write, lambda *_: POD, written.policy, lambda: written.now, fails)
+    written.drops.take(denied())
+    assert (await written.flush())[0][1] == SENTENCE
+
+
 def test_sentences() -> None:
     assert sentence(denied()) == SENTENCE
     assert sentence(refused()) == (
