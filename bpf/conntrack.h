@@ -8,6 +8,7 @@
 
 #include "events.h"
 #include "policy.h"
+#include "tls.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -106,6 +107,18 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 				known->generation = generation;
 			}
 			proxy = forward && known->flags & CONNECTION_PROXY ? TO_PROXY : 0;
+			if (known->flags & CONNECTION_HELLO) {
+				__u32 offset, data = tcp_data(skb, w, &offset);
+
+				if (data && forward) {
+					reason = verify_hello(skb, known->created);
+					if (reason)
+						return reason;
+					known->flags |= CONNECTION_ASKED;
+				} else if (data && known->flags & CONNECTION_ASKED) {
+					known->flags &= ~CONNECTION_HELLO; /* answered */
+				}
+			}
 			flags = next_flags(&w->packet, known->flags, forward);
 			expires = w->now + life(&w->packet, flags);
 			if (flags != known->flags)
@@ -134,6 +147,18 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 	fresh.generation = w->generation;
 	if (w->judgement.bits >= 0 && (w->judgement.peer & PEER_NAME) == PEER_NAME)
 		fresh.name_class = w->judgement.peer & PEER_NUMBER;
+	if (fresh.name_class && direction == EGRESS && only_named(w)) {
+		__u32 offset;
+
+		fresh.flags |= CONNECTION_HELLO;
+		if (tcp_data(skb, w, &offset)) {
+			reason = verify_hello(skb, w->now);
+			if (reason)
+				return reason;
+			fresh.flags |= CONNECTION_ASKED;
+		}
+		judge_flow(EGRESS); /* again, for the event */
+	}
 	bpf_map_update_elem(table, &key, &fresh, BPF_ANY);
 	return reason ? reason : tell_flow(skb, direction, 0); /* the proxy may not be there: told of then */
 }

@@ -115,7 +115,7 @@ __noinline int judge(void)
 		consider(w->judgement.identity & PEER_NUMBER);
 	if (w->judgement.cidr)
 		consider(w->judgement.cidr);
-	if (w->judgement.direction == EGRESS && !(w->judgement.flags & INSIDE)) {
+	if (w->judgement.direction == EGRESS && !(w->judgement.flags & INSIDE) && !w->judgement.nameless) {
 		consider_grants();
 		if (w->judgement.kept)
 			consider(PEER_NAME | (w->judgement.kept & PEER_NUMBER));

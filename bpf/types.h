@@ -36,6 +36,7 @@ enum endpoint_flags {
 	ENFORCE_EGRESS = 2,
 	REBINDING_STRICT = 4, /* private addresses are not granted either */
 	LEARNS_NAMES = 8,     /* some rule of its policy names peers by DNS name */
+	VERIFY_NAMES = 16,    /* TLS must ask for the name that opened its way */
 };
 
 /* A peer in a policy key: the kind in the two highest bits, the number below them. */
@@ -104,6 +105,8 @@ enum drop_reason {
 	DROP_MAPPED_ADDRESS = 229,	  /* ::ffff:0:0/96 in an IPv6 header */
 	DROP_DNS_RATE_LIMITED = 230,	  /* more questions than an endpoint may ask */
 	DROP_DNS_LABEL_TOO_LONG = 231,	  /* answered like a refused name */
+	DROP_TLS_NAME_NOT_GRANTED = 232,  /* a ClientHello for a name that is not granted at its address */
+	DROP_TLS_NAME_UNREADABLE = 233,	  /* data before a ClientHello that can be read for sure */
 };
 
 enum event_type {
@@ -235,6 +238,8 @@ enum connection_flags {
 	CONNECTION_FIN_REPLY = 4,
 	CONNECTION_CLOSING = 8,
 	CONNECTION_PROXY = 16, /* DNS over TCP, led to the proxy */
+	CONNECTION_HELLO = 32, /* the name it asks for is to be verified */
+	CONNECTION_ASKED = 64, /* and one was that may be asked for */
 };
 
 struct connection {

@@ -59,6 +59,7 @@ struct judgement {
 	__u32 name_class; /* what is asked for, in a DNS question */
 	__u16 port;
 	__u16 type_bit; /* of its type */
+	__u32 nameless; /* as if nothing were granted */
 	/* The answer. */
 	__u32 denied;
 	__s32 bits; /* -1: nothing matched */

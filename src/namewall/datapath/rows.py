@@ -329,6 +329,7 @@ def endpoint_value(
         (layout.ENFORCE_INGRESS if state.enforce_ingress else 0)
         | (layout.ENFORCE_EGRESS if state.enforce_egress else 0)
         | (layout.REBINDING_STRICT if row.strict else 0)
+        | (layout.VERIFY_NAMES if row.verify else 0)
         | (layout.LEARNS_NAMES if any(isinstance(key.peer, FqdnPeer) for key in state.entries) else 0)
     )
     addresses = b"".join(map(layout.pack_address, row.addresses))

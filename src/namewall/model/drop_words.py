@@ -33,4 +33,10 @@ def drop_words(reason: DropReason) -> str:
     if known is not None:
         return known
     words = reason.name.replace("_", " ").lower().capitalize()
-    return words.replace("Dns", "DNS").replace("Dhcp", "DHCP").replace("Icmp", "ICMP").replace(" arp", " ARP")
+    return (
+        words.replace("Dns", "DNS")
+        .replace("Tls", "TLS")
+        .replace("Dhcp", "DHCP")
+        .replace("Icmp", "ICMP")
+        .replace(" arp", " ARP")
+    )

@@ -45,6 +45,8 @@ class DropReason(IntEnum):
     MAPPED_ADDRESS = 229
     DNS_RATE_LIMITED = 230
     DNS_LABEL_TOO_LONG = 231
+    TLS_NAME_NOT_GRANTED = 232
+    TLS_NAME_UNREADABLE = 233
 
 
 class MatchType(IntEnum):

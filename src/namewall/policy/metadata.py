@@ -2,6 +2,7 @@
 
     namewall.io/dns-types: A,AAAA         its DNS rules pass these types of question only
     namewall.io/rebinding-guard: strict   no name opens a private address to the endpoints it selects
+    namewall.io/verify-name: sni          TLS on port 443 must ask for a name granted at its address
     namewall.io/min-ttl: "300"            names learned by the endpoints it selects stay open that long at least
 
 The first limits the policy's own rules. The others hold for every endpoint that a rule of the policy selects, whoever
@@ -20,8 +21,9 @@ from namewall.policy import dns_types
 from namewall.policy.map_state import DnsRules
 from namewall.policy.rules import Options, Policy, PortMatch, Rule
 
-GUARD, MIN_TTL, DNS_TYPES = (
+GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
     "namewall.io/rebinding-guard",
+    "namewall.io/verify-name",
     "namewall.io/min-ttl",
     dns_types.ANNOTATION,
 )
@@ -54,6 +56,12 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
         if guard not in ("strict", "cilium"):
             wrong(GUARD, f"`{guard}` is no guard; write `strict`, or `cilium` for what is without it")
         options = replace(options, strict=guard == "strict")
+    if (verify := given.get(VERIFY)) is not None:
+        if verify not in ("sni", "off"):
+            wrong(
+                VERIFY, f"`{verify}` is no way to verify names; write `sni`, or `off` for what is without it"
+            )
+        options = replace(options, verify=verify == "sni")
     if (ttl := given.get(MIN_TTL)) is not None:
         if (
             isinstance(ttl, str)

@@ -72,11 +72,13 @@ class Options:
     """No name opens a private address."""
     min_ttl: int | None = None
     """Seconds; None is the node's."""
+    verify: bool = False
+    """TLS must ask for the name that opened its way."""
 
     def joined(self, other: Options) -> Options:
         """Both hold: the stricter guard, the longer TTL."""
         ttls = [ttl for ttl in (self.min_ttl, other.min_ttl) if ttl is not None]
-        return Options(self.strict or other.strict, max(ttls, default=None))
+        return Options(self.strict or other.strict, max(ttls, default=None), self.verify or other.verify)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
             policy=number_of[key],
             min_ttl=options[key].min_ttl,
             strict=options[key].strict,
+            verify=options[key].verify,
             search=endpoint.search,
         )
         for key, endpoint in zip(keys, facts.endpoints, strict=True)

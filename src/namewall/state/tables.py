@@ -37,6 +37,8 @@ class EndpointRow:
     """Seconds; None is the node's."""
     strict: bool = False
     """Private addresses are not granted either (`namewall.io/rebinding-guard: strict`)."""
+    verify: bool = False
+    """TLS on port 443 must ask for a name that is granted at its address (`namewall.io/verify-name: sni`)."""
     search: tuple[str, ...] = ()
     """The search domains of its resolv.conf, canonical."""
 

@@ -226,6 +226,30 @@ def test_types_and_least_ttl_by_annotation(pods: Pods) -> None:
     assert "metadata.annotations[namewall.io/dns-types]: `BANANA` is no type of question" in done.stderr
 
 
+def test_tls_for_another_name_at_an_allowed_address(pods: Pods) -> None:
+    """With `verify-name` the address is open for the name that opened it, and for no other."""
+
+    def fronted() -> str:
+        address = pods.dig("+short", f"{ALLOWED}.", "A").split()[0]
+        return pods.run(
+            "client",
+            *("curl", "-sk", "--connect-timeout", "2", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}"),
+            *("--resolve", f"{DENIED}:443:{address}", f"https://{DENIED}"),
+        )[:3]
+
+    assert fronted() == "200"
+    assert pods.kubectl("annotate", "cnp", "by-name", "namewall.io/verify-name=sni").returncode == 0
+    deadline = time.monotonic() + 5
+    while fronted() == "200":
+        assert time.monotonic() < deadline
+    for _ in range(5):
+        assert pods.code(ALLOWED) == "200"
+        assert fronted() == "000"
+    dropped = pods.lab.namewall("observe", "--all", "--verdict", "DROPPED", "-o", "compact").stdout
+    assert "TLS name not granted" in dropped
+    assert pods.kubectl("annotate", "cnp", "by-name", "namewall.io/verify-name-").returncode == 0
+
+
 def test_without_the_agent_tcp_fails_closed_and_udp_goes_on(pods: Pods) -> None:
     victim = next(
         Process.of(process["pid"]) for process in pods.lab.status()["processes"] if process["name"] == "agent"
