@@ -23,8 +23,18 @@ from namewall.state.observed import End, Observed, PolicyRef, Verdict
 Object = dict[str, Any]
 log = logging.getLogger("namewall.agent")
 
-REASON = "PolicyDenied"
-TOLD = frozenset({DropReason.POLICY_DENIED, DropReason.POLICY_DENY, DropReason.DNS_REFUSED})
+REASONS = {
+    DropReason.POLICY_DENIED: "PolicyDenied",
+    DropReason.POLICY_DENY: "PolicyDenied",
+    DropReason.DNS_REFUSED: "PolicyDenied",
+    DropReason.DNS_RATE_LIMITED: "DNSLimited",
+    DropReason.DNS_LABEL_TOO_LONG: "DNSLimited",
+}
+"""What is told → the Event's reason."""
+LIMITS = {
+    DropReason.DNS_RATE_LIMITED: "the pod asks more than `--dns-rate` questions a second",
+    DropReason.DNS_LABEL_TOO_LONG: "a label of a name is longer than `--dns-max-label`",
+}
 REFRESH = 60.0
 KEPT = 3600.0
 MOST = 4096
@@ -42,6 +52,7 @@ class Writes(Protocol):
 
 @dataclass(slots=True)
 class _Told:
+    reason: str
     message: str
     flow: Observed | None
     """The first one, until it was explained; None where there is nothing to explain."""
@@ -71,7 +82,7 @@ class DropEvents:
         self._wake = asyncio.Event()
 
     def take(self, flow: Observed) -> None:
-        if flow.verdict is not Verdict.DROPPED or flow.reason not in TOLD:
+        if flow.verdict is not Verdict.DROPPED or flow.reason not in REASONS:
             return
         local = flow.source if flow.direction is Direction.EGRESS else flow.destination
         if local.pod:
@@ -84,7 +95,8 @@ class DropEvents:
         told = self._told.get(key)
         if told is None:
             explained = flow if policy is not None else None
-            told = self._told[key] = _Told(text, explained, policy, self._now())
+            assert flow.reason is not None
+            told = self._told[key] = _Told(REASONS[flow.reason], text, explained, policy, self._now())
             if len(self._told) > MOST:
                 self._told.popitem(last=False)
         told.seen = self._now()
@@ -121,12 +133,16 @@ class DropEvents:
             pod = self._pod(namespace, name)
             if pod is not None:
                 await self._write(
-                    {**pod, "kind": "Pod", "apiVersion": "v1"}, REASON, told.message, "Warning", times=times
+                    {**pod, "kind": "Pod", "apiVersion": "v1"},
+                    told.reason,
+                    told.message,
+                    "Warning",
+                    times=times,
                 )
             policy = self._policy(told.policy) if told.policy is not None else None
             if policy is not None:
                 await self._write(
-                    policy, REASON, f"pod {namespace}/{name}: {told.message}", "Warning", times=times
+                    policy, told.reason, f"pod {namespace}/{name}: {told.message}", "Warning", times=times
                 )
 
     def _explained(self, flow: Observed) -> str:
@@ -163,17 +179,13 @@ def sentence(flow: Observed) -> str:
     egress = flow.direction is Direction.EGRESS
     end = flow.destination if egress else flow.source
     address = flow.destination_ip if egress else flow.source_ip
-    port = (
-        f" port {flow.destination_port}/{protocol_name(flow)}"
-        if flow.destination_port
-        else f" {protocol_name(flow)}"
-    )
-    where = (
-        f"egress to {_name(end, str(address))}{port}"
-        if egress
-        else f"ingress from {_name(end, str(address))} to{port}"
-    )
+    protocol = protocol_name(flow)
+    port = f"port {flow.destination_port}/{protocol}" if flow.destination_port else protocol
+    who = _name(end, str(address))
+    where = f"egress to {who} {port}" if egress else f"ingress from {who} to {port}"
     assert flow.reason is not None
+    if flow.reason in LIMITS:
+        return f"DNS questions to {who} were dropped ({drop_words(flow.reason)}): {LIMITS[flow.reason]}"
     if flow.reason is DropReason.POLICY_DENY:
         rules = ", ".join(f"{r.kind} {_full(r.namespace, r.name)} {r.rule}" for r in flow.grounds.rules[:3])
         why = f"denied by {rules}" if rules else "a deny rule denies it"

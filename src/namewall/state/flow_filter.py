@@ -15,7 +15,7 @@ from typing import Any
 
 from namewall.model.identity import Reserved
 from namewall.model.labels import LabelView, view
-from namewall.model.net import Address, Direction
+from namewall.model.net import Address, Direction, Protocol
 from namewall.policy.map_state import RuleOrigin
 from namewall.state.flow_json import protocol_name, tcp_flags
 from namewall.state.observed import End, EventKind, Observed, PolicyRef, Verdict
@@ -263,9 +263,10 @@ def _protocol(text: str) -> Test:
     if name not in PROTOCOLS:
         raise ValueError(f"`{text}` is no protocol; write one of {', '.join(PROTOCOLS)}")
     if name == "icmp":
-        return lambda flow: protocol_name(flow) in ("ICMPv4", "ICMPv6")
-    if name == "udp":
-        return lambda flow: protocol_name(flow) in ("UDP", "DNS")
+        return lambda flow: flow.protocol in (Protocol.ICMP, Protocol.ICMPV6)
+    if name.upper() in Protocol.__members__:  # DNS is carried by one of them too
+        wanted = Protocol[name.upper()]
+        return lambda flow: flow.protocol == wanted
     return lambda flow: protocol_name(flow).lower() == name
 
 

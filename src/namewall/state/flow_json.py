@@ -21,8 +21,6 @@ TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
 """Bit 0 first."""
 TO_ENDPOINT, TO_STACK = 0, 3
 """Trace observation points of the monitor."""
-SOURCE = "kernel"
-"""`observation_source` of DNS records; Hubble's own is `proxy`, which none was here."""
 
 QUERY_TYPES = {
     1: "A",
@@ -74,7 +72,7 @@ def flow_dict(flow: Observed, node: str, uuid: str, *, ours: bool = False) -> Js
     if flow.dns is not None:
         found["l7"] = {
             "type": "RESPONSE" if flow.dns.response else "REQUEST",
-            "dns": _dns(flow.dns),
+            "dns": _dns(flow.dns, observation_source(flow)),
         }
     if flow.reply:
         found["reply"] = True
@@ -133,7 +131,7 @@ def _date(days: int) -> tuple[int, int, int]:
 def summary(flow: Observed) -> str:
     """What stands in parentheses at the end of a compact line."""
     if flow.dns is not None:
-        text = _dns_summary(flow.dns)
+        text = _dns_summary(flow.dns, observation_source(flow))
     elif flow.protocol == Protocol.TCP:
         flags = tcp_flags(flow.tcp_flags)
         text = f"TCP Flags: {', '.join(flags)}" if flags else "TCP"
@@ -219,13 +217,18 @@ def _end(end: End) -> Json:
     return found
 
 
-def _dns(dns: Dns) -> Json:
+def observation_source(flow: Observed) -> str:
+    """Who saw the question: over UDP the kernel, over TCP the proxy, which is Hubble's word."""
+    return "proxy" if flow.protocol == Protocol.TCP else "kernel"
+
+
+def _dns(dns: Dns, source: str) -> Json:
     found: Json = {"query": dns.query}
     if dns.ips:
         found["ips"] = [str(address) for address in dns.ips]
     if dns.ttl:
         found["ttl"] = dns.ttl
-    found["observation_source"] = SOURCE
+    found["observation_source"] = source
     if dns.rcode:
         found["rcode"] = dns.rcode
     found["qtypes"] = [query_type(dns.query_type)]
@@ -234,14 +237,14 @@ def _dns(dns: Dns) -> Json:
     return found
 
 
-def _dns_summary(dns: Dns) -> str:
+def _dns_summary(dns: Dns, source: str) -> str:
     asked = f"{dns.query} {query_type(dns.query_type)}"
     if not dns.response:
         return f"DNS Query {asked}"
     answer = f"RCode: {RCODES.get(dns.rcode, str(dns.rcode))}" if dns.rcode else ""
     if dns.ips:
         answer = '"' + ",".join(map(str, dns.ips)) + '"'
-    return f"DNS Answer {answer} TTL: {dns.ttl} ({SOURCE.capitalize()} {asked})"
+    return f"DNS Answer {answer} TTL: {dns.ttl} ({source.capitalize()} {asked})"
 
 
 def _event_type(flow: Observed) -> Json:

@@ -18,8 +18,9 @@ POLICY = {"kind": "CiliumNetworkPolicy", "metadata": {"name": "egress-fqdn", "na
 class Written:
     """What was written; the clock is turned by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "PolicyDenied") -> None:
         self.now = 0.0
+        self.reason = reason
         self.events: list[tuple[str, str, int]] = []
         self.drops = DropEvents(self.write, lambda *_: POD, self.policy, lambda: self.now)
 
@@ -29,7 +30,7 @@ class Written:
     async def write(
         self, involved: dict[str, Any], reason: str, message: str, type: str = "Normal", *, times: int = 1
     ) -> None:
-        assert (reason, type) == ("PolicyDenied", "Warning")
+        assert (reason, type) == (self.reason, "Warning")
         self.events.append((involved["kind"], message, times))
 
     async def flush(self) -> list[tuple[str, str, int]]:
@@ -143,6 +144,17 @@ def test_sentences() -> None:
         "ingress from pod web/frontend-5f6c8-aaa to port 8080/TCP was dropped (Policy denied by denylist): "
         "denied by CiliumNetworkPolicy default/egress-fqdn spec.egress[1]"
     )
+
+
+async def test_a_limit_of_questions_has_a_reason_of_its_own() -> None:
+    flow = denied(reason=DropReason.DNS_RATE_LIMITED, destination=refused().destination, destination_port=53)
+    assert sentence(flow) == (
+        "DNS questions to Service kube-system/kube-dns were dropped (DNS rate limited): "
+        "the pod asks more than `--dns-rate` questions a second"
+    )
+    written = Written("DNSLimited")
+    written.drops.take(flow)
+    assert (await written.flush())[0][0] == "Pod"
 
 
 def test_the_nearest_policy_is_the_one_that_denied() -> None:

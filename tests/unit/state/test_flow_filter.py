@@ -21,9 +21,9 @@ FLOWS = {
     "answer": answer(),
     "refused": refused(),
     "spoofed": denied(kind=EventKind.DROP, reason=DropReason.INVALID_SOURCE_IP, reply=None),
+    "over tcp": answer(protocol=Protocol.TCP),
     "ping": allowed(protocol=Protocol.ICMP, icmp_type=8, source_port=0, destination_port=0, tcp_flags=0),
 }
-EGRESS = {"allowed", "denied", "answer", "refused", "spoofed", "ping"}
 
 
 def those(*allow: dict[str, Any], deny: tuple[dict[str, Any], ...] = ()) -> set[str]:
@@ -40,8 +40,8 @@ def those(*allow: dict[str, Any], deny: tuple[dict[str, Any], ...] = ()) -> set[
         ({"source_pod": ["frontend"]}, set()),
         ({"source_pod": ["/frontend"]}, {"ingress"}),
         ({"source_pod": ["web/"]}, {"ingress"}),
-        ({"destination_pod": ["default/"]}, {"ingress", "answer"}),
-        ({"source_ip": ["10.219.0.0/24"]}, set(FLOWS) - {"answer"}),
+        ({"destination_pod": ["default/"]}, {"ingress", "answer", "over tcp"}),
+        ({"source_ip": ["10.219.0.0/24"]}, set(FLOWS) - {"answer", "over tcp"}),
         ({"destination_ip": ["203.0.113.7"]}, {"allowed", "denied", "spoofed", "ping"}),
         ({"source_ip": ["2001:db8::/32"]}, set()),
         ({"destination_fqdn": ["kubernetes.io"]}, {"allowed", "ping"}),
@@ -53,7 +53,7 @@ def those(*allow: dict[str, Any], deny: tuple[dict[str, Any], ...] = ()) -> set[
         ({"source_label": ["app in (frontend, other)"]}, {"ingress"}),
         ({"source_label": ["app notin (frontend)", "app=frontend"]}, set(FLOWS)),
         ({"source_label": ["app,app!=backend"]}, {"ingress"}),
-        ({"source_label": ["!app"]}, {"answer"}),
+        ({"source_label": ["!app"]}, {"answer", "over tcp"}),
         ({"destination_label": ["reserved:world"]}, {"allowed", "denied", "spoofed", "ping"}),
         ({"destination_label": ["reserved:world-ipv6"]}, set()),
         ({"destination_service": ["kube-system/kube"]}, {"refused"}),
@@ -70,17 +70,17 @@ def those(*allow: dict[str, Any], deny: tuple[dict[str, Any], ...] = ()) -> set[
         ({"event_type": [{"type": 1}]}, {"denied", "refused", "spoofed"}),
         ({"event_type": [{"type": 1, "match_sub_type": True, "sub_type": 132}]}, {"spoofed"}),
         ({"event_type": [{"type": 5}]}, {"allowed", "denied", "ingress", "ping"}),
-        ({"event_type": [{"type": 129}]}, {"answer", "refused"}),
-        ({"protocol": ["tcp"]}, {"allowed", "denied", "ingress", "spoofed"}),
+        ({"event_type": [{"type": 129}]}, {"answer", "refused", "over tcp"}),
+        ({"protocol": ["tcp"]}, {"allowed", "denied", "ingress", "spoofed", "over tcp"}),
         ({"protocol": ["UDP"]}, {"answer", "refused"}),
-        ({"protocol": ["dns"]}, {"answer", "refused"}),
+        ({"protocol": ["dns"]}, {"answer", "refused", "over tcp"}),
         ({"protocol": ["icmp"]}, {"ping"}),
         ({"protocol": ["http"]}, set()),
         ({"tcp_flags": [{"SYN": True}]}, {"allowed", "denied", "ingress", "spoofed"}),
         ({"tcp_flags": [{"SYN": True, "ACK": True}]}, set()),
-        ({"reply": [True]}, {"answer"}),
+        ({"reply": [True]}, {"answer", "over tcp"}),
         ({"ip_version": ["IPv6"]}, set()),
-        ({"dns_query": ["^kube"]}, {"answer"}),
+        ({"dns_query": ["^kube"]}, {"answer", "over tcp"}),
         ({"policy": ["egress-fqdn"]}, {"allowed", "denied", "refused", "spoofed", "ping"}),
         ({"policy": ["other/egress-fqdn"]}, set()),
         ({"source_pod": ["backend"], "verdict": ["FORWARDED"]}, {"allowed", "ping"}),
@@ -91,7 +91,7 @@ def test_a_field_holds_for(wanted: dict[str, Any], found: set[str]) -> None:
 
 
 def test_of_several_filters_one_must_hold() -> None:
-    assert those({"source_pod": ["web/"]}, {"reply": [True]}) == {"ingress", "answer"}
+    assert those({"source_pod": ["web/"]}, {"reply": [True]}) == {"ingress", "answer", "over tcp"}
 
 
 def test_what_the_blacklist_means_is_left_out() -> None:

@@ -102,6 +102,12 @@ def test_an_answer_and_a_refused_question() -> None:
     assert (found["verdict"], found["drop_reason_desc"]) == ("DROPPED", "DNS_REFUSED")
 
 
+def test_over_tcp_the_proxy_saw_it() -> None:
+    found = flow_dict(refused(protocol=Protocol.TCP), "node1", UUID)
+    assert found["l7"]["dns"]["observation_source"] == "proxy"
+    assert found["l4"] == {"TCP": {"destination_port": 53}}
+
+
 def test_a_line_of_jsonpb_and_of_lost_events() -> None:
     line = response(flow_dict(allowed(), "node1", UUID))
     assert (list(line), line["node_name"]) == (["flow", "node_name", "time"], "node1")
@@ -122,6 +128,7 @@ def test_summaries() -> None:
     assert summary(allowed(protocol=Protocol.ICMPV6, icmp_type=200)) == "ICMPv6 Type(200)"
     assert summary(allowed(protocol=47)) == "IP protocol 47"
     assert summary(answer()) == 'DNS Answer "203.0.113.7,203.0.113.8" TTL: 60 (Kernel kubernetes.io. A)'
+    assert summary(answer(protocol=Protocol.TCP)).endswith("(Proxy kubernetes.io. A)")
     assert summary(refused()) == "DNS Query cilium.io. AAAA"
 
 
