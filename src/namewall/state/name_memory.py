@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from namewall.model.net import Address
 
-ADDRESSES_A_SCOPE = 2048
+ADDRESSES_A_SCOPE = 1024
+"""Some 350 bytes each."""
 NAMES_AN_ADDRESS = 8
 _NOTHING: tuple[tuple[str, ...], float] = (), 0.0
 
