@@ -116,7 +116,7 @@ static __always_inline int follow(struct __sk_buff *skb, struct work *w, __u32 d
 	if (reason == DROP_POLICY_DENIED && is_icmp_error(&w->packet))
 		reason = DROP_ICMP_ERROR_UNRELATED;
 	if (reason == TO_PROXY) {
-		reason = to_proxy(skb, 1);
+		reason = too_many(w) ? DROP_DNS_RATE_LIMITED : to_proxy(skb, 1);
 		if (!reason && begins_tcp(&w->packet))
 			tell_flow(skb, direction, 0);
 	}
@@ -168,23 +168,12 @@ static __always_inline int refuse(struct __sk_buff *skb, struct work *w, const s
 	return bpf_redirect_peer(skb->ifindex, 0);
 }
 
-/* A bucket that leaks: each question fills it for `question_ns`, and it holds `burst_ns`. Two CPUs may let one
- * too many through. */
 static __always_inline bool over_rate(struct work *w, const struct config *c)
 {
 	__u32 slot = w->slot;
-	__u64 *until, filled;
 
-	if (!c->question_ns)
-		return false;
-	until = bpf_map_lookup_elem(&question_rates, &slot);
-	if (!until)
-		return false;
-	filled = *until > w->now_ns ? *until : w->now_ns;
-	if (filled - w->now_ns > c->burst_ns)
-		return true;
-	*until = filled + c->question_ns;
-	return false;
+	return c->question_ns &&
+	       overflows(bpf_map_lookup_elem(&question_rates, &slot), w->now_ns, c->question_ns, c->burst_ns);
 }
 
 /* A UDP packet to a port where questions are judged. */
@@ -247,7 +236,7 @@ static __always_inline int tcp_question(struct __sk_buff *skb, struct work *w)
 {
 	int action = follow(skb, w, EGRESS);
 
-	if (action == PASS && !skb->mark && may_teach(w))
+	if (action == PASS && !skb->mark && may_teach(w) && !too_many(w))
 		to_proxy(skb, 0);
 	return action;
 }

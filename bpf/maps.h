@@ -99,6 +99,15 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } question_rates SEC(".maps");
 
+/* Likewise for connections to the proxy of DNS over TCP. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} proxy_rates SEC(".maps");
+
 /* Cells of the automaton over reversed names: fqdn/automaton.py. Filled whole, then swapped in. */
 struct automaton_cells {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

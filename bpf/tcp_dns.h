@@ -6,9 +6,37 @@
 
 #include "conntrack.h"
 
+/* New connections of one endpoint to the proxy, which is one process for all: 100 a second, 200 at once. */
+#define PROXY_CONNECTION_NS 10000000ULL
+#define PROXY_BURST_NS 2000000000ULL
+
 static __always_inline bool begins_tcp(const struct packet *p)
 {
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* A bucket that leaks: each use fills it for `cost_ns`, and it holds `burst_ns`. Two CPUs may let one too many
+ * through. */
+static __always_inline bool overflows(__u64 *until, __u64 now_ns, __u64 cost_ns, __u64 burst_ns)
+{
+	__u64 filled;
+
+	if (!until)
+		return false;
+	filled = *until > now_ns ? *until : now_ns;
+	if (filled - now_ns > burst_ns)
+		return true;
+	*until = filled + cost_ns;
+	return false;
+}
+
+/* Does the packet begin a connection beyond what its endpoint may have of the proxy? */
+static __always_inline bool too_many(struct work *w)
+{
+	__u32 slot = w->slot;
+
+	return begins_tcp(&w->packet) && overflows(bpf_map_lookup_elem(&proxy_rates, &slot), w->now_ns,
+						   PROXY_CONNECTION_NS, PROXY_BURST_NS);
 }
 
 /* The sockets' view of the packet. `port` not 0: the proxy's own address in place of the server's. */

@@ -285,6 +285,28 @@ def test_an_endpoint_asks_so_often(lab: Lab, pod: Pod, bench: Bench) -> None:
     assert [asked(bench, pod, question(pod, "b.example", number=n)) for n in range(12)] == ["pass"] * 12
 
 
+def test_so_many_connections_of_one_endpoint_begin_at_the_proxy(lab: Lab, pod: Pod, bench: Bench) -> None:
+    other = lab.pod(pod.number + 1)
+    rules = allow(protocol=TCP, port=53, dns=frozenset({"a.example."}))
+    lab.apply(tables(egress(rules), pod.row(), other.row()))
+    before = lab.datapath.drops()
+
+    def tries(who: Pod, count: int, flags: int = 2) -> dict[DropReason, int]:
+        for number in range(count):
+            packet = ip(own(who, RESOLVER4), a(RESOLVER4), tcp(1000 + number, 53, flags))
+            assert not bench.sends(who, packet)
+        now = lab.datapath.drops()
+        return {each: now[each] - before.get(each, 0) for each in now if now[each] != before.get(each, 0)}
+
+    # There is no proxy here, so that the others drop too, for want of it.
+    found = tries(pod, 500)
+    assert 200 <= found[DropReason.SOCKET_LOOKUP_FAILED] < 500
+    assert found[DropReason.DNS_RATE_LIMITED] == 500 - found[DropReason.SOCKET_LOOKUP_FAILED]
+    before = lab.datapath.drops()
+    assert set(tries(pod, 100, 0x10)) == {DropReason.SOCKET_LOOKUP_FAILED}
+    assert set(tries(other, 100)) == {DropReason.SOCKET_LOOKUP_FAILED}
+
+
 def test_long_labels_carry_other_things_than_names(lab: Lab, pod: Pod, bench: Bench) -> None:
     lab.apply(tables(names("*.example.", ask="any"), pod.row(), dns=DnsSettings(longest_label=20)))
     for _ in range(2):  # the second time the question is known

@@ -7,7 +7,7 @@ from guest import CannotBoot, boot
 
 FILES = (
     "tests/bpf/test_names.py tests/bpf/test_packets.py tests/bpf/test_verdicts.py tests/bpf/test_tcp_dns.py "
-    "tests/bpf/test_dns_settings.py"
+    "tests/bpf/test_dns_settings.py tests/bpf/test_verify_name.py"
 )
 LEFT_OUT = (
     "(part3 or not verdict_of_policy) "
@@ -17,7 +17,7 @@ LEFT_OUT = (
 ENOUGH = (
     "allowed_name or no_process or unload or whole_answer or needs_every or edit_reaches "
     "or unrelated or follow_their_first or no_answer_opens or part3 or fails_closed or in_a_row or search_domain "
-    "or come_whole"
+    "or come_whole or was_granted or whole_hello"
 )
 """One of each kind: loading (verifying) the programs, or making a pod, takes seconds here."""
 

@@ -34,6 +34,7 @@ MAPS = (
     "trusted",
     "dns_ports",
     "question_rates",
+    "proxy_rates",
     "automaton",
     "connections",
     "grants",
@@ -122,6 +123,7 @@ def _sizes(folder: str, options: Options) -> dict[str, int]:
         "grant_orders": options.endpoints,
         "questions": options.endpoints,
         "question_rates": options.endpoints,
+        "proxy_rates": options.endpoints,
         "events": options.event_bytes,
     }
     for name in sizes:
