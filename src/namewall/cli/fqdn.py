@@ -39,6 +39,8 @@ def cache() -> None:
 @output_option
 def list_(endpoint: str | None, matchpattern: str | None, output: str) -> None:
     """Names, their addresses, and the seconds they are good for."""
+    if matchpattern is not None:
+        _check(matchpattern)
     rows = _rows()
     if endpoint is not None:
         rows = [row for row in rows if endpoint in (str(row["endpoint"]), row["pod"])]
@@ -62,10 +64,14 @@ def _rows() -> list[Row]:
 
 def _matches(pattern: str, name: str) -> bool:
     """As a policy's matchPattern would."""
-    from namewall.cli.context import WRONG_USAGE, fail
     from namewall.policy.patterns import Pattern, normalize
 
-    try:
-        return Pattern(normalize(pattern)).passes(name)
-    except ValueError as error:
-        fail(f"--matchpattern: {error}", WRONG_USAGE)
+    return Pattern(normalize(pattern)).passes(name)
+
+
+def _check(pattern: str) -> None:
+    from namewall.cli.context import WRONG_USAGE, fail
+    from namewall.model.names import NAME_CHARACTERS
+
+    if not pattern or not {*NAME_CHARACTERS, ".", "*"}.issuperset(pattern.lower()):
+        fail(f"--matchpattern: `{pattern}` is no pattern of names; write as *.example.com", WRONG_USAGE)

@@ -160,11 +160,15 @@ _ICMP6 = {
     3: "TimeExceeded",
     128: "EchoRequest",
     129: "EchoReply",
+    130: "MulticastListenerQuery",
+    131: "MulticastListenerReport",
+    132: "MulticastListenerDone",
     133: "RouterSolicitation",
     134: "RouterAdvertisement",
     135: "NeighborSolicitation",
     136: "NeighborAdvertisement",
     137: "Redirect",
+    143: "MulticastListenerReport",
 }
 
 

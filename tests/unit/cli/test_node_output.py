@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from namewall.cli.main import main
 from namewall.cli.node_output import cell, document, show
 
 ROWS = [
@@ -30,6 +32,13 @@ def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_and_yaml_are_whole(output: str, read: Any, capsys: pytest.CaptureFixture[str]) -> None:
     show(ROWS, COLUMNS, output)
     assert read(capsys.readouterr().out) == ROWS
+
+
+def test_a_pattern_that_is_none_is_wrong_usage() -> None:
+    for pattern in ("exa mple", ""):
+        done = CliRunner().invoke(main, ["fqdn", "cache", "list", "-p", pattern])
+        assert done.exit_code == 2
+        assert f"--matchpattern: `{pattern}` is no pattern of names" in done.stderr
 
 
 def test_names_cannot_speak_to_the_terminal() -> None:
