@@ -405,7 +405,7 @@ def test_a_server_that_does_not_let_the_workload_in_gets_nothing(lab: Lab, pod: 
         ip_network(pod.ipv4): IpcacheRow(pod.row().identity, inside=True),
         ip_network(server.ipv4): IpcacheRow(row.identity, inside=True),
     }
-    for state, works in ((closed, False), (opened, True)):
+    for state, works in ((closed, False), (opened, True), (closed, False)):
         agent.apply(replace(wanted, ipcache=ipcache, policies={**wanted.policies, 2: state}))
         if works:
             assert ask(pod, "kubernetes.io", server=server.ipv4).rcode() == dns.rcode.NOERROR

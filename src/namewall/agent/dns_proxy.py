@@ -181,6 +181,7 @@ class _Exchange:
         self._port = port
         self._client = client
         self._upstream: Ends | None = None
+        self._chosen: ServiceBackend | None = None
         self._room = asyncio.Semaphore(proxy.limits.outstanding)
         self._pending: Counter[tuple[object, ...]] = Counter()
         self._untaught: set[tuple[object, ...]] = set()
@@ -205,31 +206,36 @@ class _Exchange:
             question = read_asking(message)
         except Unreadable:
             question = None
-        row = self._proxy.row(self._address)
-        ruling = self._ruling(row, question)
-        if ruling.verdict == "drop":
-            raise Gone("policy does not allow it, or it cannot be read")
-        if ruling.verdict == "refuse" and question is not None:
-            self._proxy.refused(row, question, self._server, self._port)
-            await self._write(self._client[1], refusal(message, question, ruling.code))
-            return
-        if self._upstream is None:
-            self._upstream = await self._connect(row)
-            self._answering = asyncio.create_task(self._answers(self._upstream[0]))
-        if question is not None:
-            await self._expect(question, ruling.teaches)
-        await self._write(self._upstream[1], message)
-
-    def _ruling(self, row: EndpointRow, question: Question | None) -> Ruling:
-        names = self._proxy.names_of(row, self._server)
-        return self._proxy.judge.question(row, self._server, self._port, question, names)
-
-    async def _expect(self, question: Question, teaches: bool) -> None:
         async with asyncio.timeout(self._proxy.limits.idle):
             await self._room.acquire()
-        self._pending[question.key] += 1
-        if not teaches:
-            self._untaught.add(question.key)
+        ruling = self._ruling(question)
+        if ruling.verdict == "pass" and self._upstream is None:
+            self._upstream = await self._connect()
+            self._answering = asyncio.create_task(self._answers(self._upstream[0]))
+            ruling = self._ruling(question)  # policy of now: that took its time
+        if ruling.verdict == "drop":
+            raise Gone("policy does not allow it, or it cannot be read")
+        if question is None or ruling.verdict == "refuse":
+            self._room.release()
+        else:
+            self._pending[question.key] += 1
+            if not ruling.teaches:
+                self._untaught.add(question.key)
+        if question is not None and ruling.verdict == "refuse":
+            row = self._proxy.row(self._address)
+            self._proxy.refused(row, question, self._server, self._port)
+            await self._write(self._client[1], refusal(message, question, ruling.code))
+        elif self._upstream is not None:
+            await self._write(self._upstream[1], message)
+
+    def _ruling(self, question: Question | None) -> Ruling:
+        """What policy says now, the server's own of who may come included."""
+        row = self._proxy.row(self._address)
+        judge = self._proxy.judge
+        if self._chosen is not None and not judge.admits(self._chosen, Protocol.TCP, row):
+            return Ruling("drop")
+        names = self._proxy.names_of(row, self._server)
+        return judge.question(row, self._server, self._port, question, names)
 
     async def _answers(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -247,10 +253,10 @@ class _Exchange:
         try:
             question = read_answering(message)
         except Unreadable:
-            return self._unjudged(row)
+            return self._unjudged()
         if not self._pending[question.key]:
             del self._pending[question.key]
-            return self._unjudged(row)
+            return self._unjudged()
         self._pending[question.key] -= 1
         if not self._pending[question.key]:
             del self._pending[question.key]
@@ -269,20 +275,20 @@ class _Exchange:
             )
         return True
 
-    def _unjudged(self, row: EndpointRow) -> bool:
+    def _unjudged(self) -> bool:
         """What is no answer to a question passes only where no names are judged (zone transfers, say)."""
-        ruling = self._ruling(row, None)
+        ruling = self._ruling(None)
         return ruling.verdict == "pass" and not ruling.judged
 
-    async def _connect(self, row: EndpointRow) -> Ends:
-        judge = self._proxy.judge
+    async def _connect(self) -> Ends:
+        row, judge = self._proxy.row(self._address), self._proxy.judge
         if self._server.is_loopback or self._server.is_link_local:
             raise Gone("an address that means another host here than there")
         ready = judge.backends(self._server, Protocol.TCP, self._port)
         willing = [one for one in ready if judge.admits(one, Protocol.TCP, row)]
         if not willing:
             raise Gone("no server there lets it in")
-        chosen: ServiceBackend = random.choice(willing)
+        self._chosen = chosen = random.choice(willing)
         async with asyncio.timeout(self._proxy.limits.patience):
             return await asyncio.open_connection(
                 str(chosen.address), chosen.port, limit=self._proxy.limits.buffer, flags=socket.AI_NUMERICHOST
