@@ -51,9 +51,9 @@ def compile_filters(allow: Sequence[Mapping[str, Any]], deny: Sequence[Mapping[s
 def _one(wanted: Mapping[str, Any]) -> Test:
     tests: list[Test] = []
     for field, values in wanted.items():
-        make = _FIELDS.get(field)
+        make = FIELDS.get(field)
         if make is None:
-            raise ValueError(f"`{field}` is no field of a flow filter; write one of {', '.join(_FIELDS)}")
+            raise ValueError(f"`{field}` is no field of a flow filter; write one of {', '.join(FIELDS)}")
         if not isinstance(values, list):
             raise ValueError(f"{field}: want a list of values")
         if values:
@@ -319,7 +319,7 @@ def _policy(text: str) -> Test:
     return test
 
 
-_FIELDS: dict[str, Callable[[Any], Test]] = {
+FIELDS: dict[str, Callable[[Any], Test]] = {
     "source_pod": partial(_pod, _source),
     "destination_pod": partial(_pod, _destination),
     "source_ip": partial(_ip, lambda flow: flow.source_ip),

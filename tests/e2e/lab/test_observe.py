@@ -55,6 +55,7 @@ spec:
     - toEndpoints: [{matchLabels: {app: backend}}]
       toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
 """
+TABLES = ("policy", "grants", "ct", "ipcache", "services", "sizes")
 STAMP = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}"
 
 
@@ -340,6 +341,47 @@ def test_metrics_are_valid_and_count(node: Node) -> None:
     assert value("cilium_fqdn_selectors") == 1
     assert 0 < value("cilium_bpf_map_pressure", map_name="namewall_endpoints") < 1
     assert value("namewall_packets_dropped", reason="POLICY_DENIED") >= 2
+
+
+def test_the_metrics_are_those_of_the_page(node: Node) -> None:
+    """docs/observe.md names every metric, and no other."""
+    text = node.type("kubectl get --raw /metrics").output
+    ours = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    ours = {name for name in ours if not name.startswith(("apiserver_", "namewall_apiserver_"))}
+    page = (Path(__file__).parents[3] / "docs" / "observe.md").read_text().partition("## Metrics")[2]
+    named = set(re.findall(r"`((?:cilium|hubble|namewall)_\w+\*?)", page))
+    families = {name.removesuffix("*") for name in named if name.endswith("*")}
+    assert {name for name in ours - named if not name.startswith(tuple(families))} == set()
+    assert {name for name in named - ours if not name.endswith("*")} == set()
+
+
+def test_the_socket_answers_as_its_page_says(node: Node) -> None:
+    def ask(path: str, *options: str) -> tuple[int, Any]:
+        """The status and the answer."""
+        line = (
+            f"curl -s -w '\\n%{{http_code}}' --unix-socket $NAMEWALL_ROOT/run/agent.sock {' '.join(options)}"
+        )
+        body, _, status = node.type(f"{line} 'http://agent{path}'").output.rpartition("\n")
+        return int(status), json.loads(body.splitlines()[0])
+
+    for path in ("endpoints", "policies", "names", *(f"tables/{name}" for name in TABLES)):
+        status, answer = ask(f"/v1/{path}")
+        assert (status, bool(answer["items"])) == (200, True), path
+    backend = next(row for row in ask("/v1/endpoints")[1]["items"] if row["pod"].startswith("backend"))
+    assert ask(f"/v1/endpoints/default/{backend['pod']}") == (200, backend)
+    assert ask("/v1/status")[1]["node"] == ask("/v1/flows?last=1")[1]["node_name"]
+    assert ask("/v1/flows", '-d \'{"number": 1, "whitelist": [{"verdict": ["DROPPED"]}]}\'')[0] == 200
+    for path, options, status, words in (
+        ("/v2", (), 404, "there is no `/v2`; see /v1/status"),
+        ("/v1/endpoints/nobody", (), 404, "no endpoint `nobody`"),
+        ("/v1/status", ("-X POST",), 405, "use GET"),
+        ("/v1/flows", ('-d \'{"number": "x"}\'',), 400, "number: `x` is no count"),
+        ("/v1/flows", ("-d '[]'",), 400, "want a JSON object"),
+        ("/v1/flows", ("-d '{'",), 400, ""),
+    ):
+        found = ask(path, *options)
+        assert found[0] == status, path
+        assert words in found[1]["error"]
 
 
 def test_describe_says_why_it_timed_out(node: Node) -> None:

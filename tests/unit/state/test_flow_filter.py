@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from namewall.model.flow import DropReason
 from namewall.model.net import Protocol
-from namewall.state.flow_filter import compile_filters
+from namewall.state.flow_filter import FIELDS, compile_filters
 from namewall.state.observed import EventKind, Observed
 from tests.unit.state.flows import DNS_SERVICE, SITE, allowed, answer, denied, ingress, refused
 
@@ -88,6 +89,15 @@ def those(*allow: dict[str, Any], deny: tuple[dict[str, Any], ...] = ()) -> set[
 )
 def test_a_field_holds_for(wanted: dict[str, Any], found: set[str]) -> None:
     assert those(wanted) == found
+
+
+def test_the_fields_are_those_of_the_page() -> None:
+    """docs/agent-api.md names every field."""
+    page = (Path(__file__).parents[3] / "docs" / "agent-api.md").read_text()
+    words = set(re.findall(r"`(\w+)`", page.partition("Fields: ")[2].partition("\n- ")[0]))
+    both = {field.partition("_")[2] for field in FIELDS if field.startswith(("source_", "destination_"))}
+    whole = {field for field in FIELDS if not field.startswith(("source_", "destination_"))}
+    assert words == both | whole | {"source_", "destination_"}
 
 
 def test_of_several_filters_one_must_hold() -> None:
