@@ -63,6 +63,23 @@ static __always_inline int dns_only(struct work *w)
 		       DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL;
 }
 
+/* A new flow, on which `reason` (0: it passes) is the word of the policies enforced: told of where all together say
+ * otherwise, and then 1. */
+__noinline int audit_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
+{
+	struct work *w = get_work();
+	int other, differs;
+
+	if (!w || !w->audit_policy)
+		return 0;
+	other = judge_audited(direction);
+	differs = !other != !reason;
+	if (differs)
+		tell_audited(skb, direction, other, reason);
+	w->judgement = w->said;
+	return differs;
+}
+
 /* 0: pass; TO_PROXY: pass there and nowhere else; else a drop reason. Tells of the first packet of what passes. */
 __noinline int track(struct __sk_buff *skb, __u32 direction)
 {
@@ -135,8 +152,10 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 	reason = judge_flow(direction);
 	if (!reason)
 		reason = dns_only(w);
-	if (reason && reason != TO_PROXY)
+	if (reason && reason != TO_PROXY) {
+		audit_flow(skb, direction, reason);
 		return reason;
+	}
 	if (w->packet.protocol == IPPROTO_TCP && w->flags &&
 	    (w->packet.tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
 		return DROP_CT_MISSING_TCP_ACK_FLAG; /* an answer to nothing: who began is not for it to say */
@@ -160,7 +179,9 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 		judge_flow(EGRESS); /* again, for the event */
 	}
 	bpf_map_update_elem(table, &key, &fresh, BPF_ANY);
-	return reason ? reason : tell_flow(skb, direction, 0); /* the proxy may not be there: told of then */
+	if (!audit_flow(skb, direction, 0) && !reason) /* the proxy may not be there: told of then */
+		tell_flow(skb, direction, 0);
+	return reason;
 }
 
 /* Is there a connection that this packet belongs to, and who began it? An enum direction, or -1. */

@@ -43,6 +43,8 @@ static __always_inline struct work *begin(struct __sk_buff *skb, const struct en
 	w->policy = e->policy;
 	w->flags = e->flags;
 	w->identity = e->identity;
+	w->audit_policy = e->audit_policy;
+	w->audit_flags = e->audit_flags;
 	w->generation = generation;
 	w->min_ttl = e->min_ttl;
 	w->secret = c->secret;
@@ -133,22 +135,23 @@ static __always_inline bool is_trusted(const struct address *address)
 }
 
 /* Tells of a refused name, rated like drops: `worth_telling` keys on the name in place of the address. */
-static __always_inline void tell_refused(struct work *w)
+static __always_inline void tell_refused(struct work *w, __u32 flags)
 {
 	struct address remote = w->packet.remote;
+	__u32 kind = flags & REFUSED_IN_AUDIT ? COUNT_AUDITED : DROP_DNS_REFUSED;
 	__u64 left_out;
 	bool worth;
 
-	count(DROP_DNS_REFUSED);
+	count(kind);
 	w->packet.remote.high = w->dns.question;
-	worth = worth_telling(w, DROP_DNS_REFUSED, EGRESS, &left_out);
+	worth = worth_telling(w, kind, EGRESS, &left_out);
 	w->packet.remote = remote;
 	if (!worth)
 		return;
 	show_name(w);
 	begin_name_event(w, EVENT_REFUSED);
 	w->told.ttl = left_out;
-	w->told.flags = 0;
+	w->told.flags = flags;
 	w->told.address_count = 0;
 	end_name_event(w);
 }
@@ -176,11 +179,31 @@ static __always_inline bool over_rate(struct work *w, const struct config *c)
 	       overflows(bpf_map_lookup_elem(&question_rates, &slot), w->now_ns, c->question_ns, c->burst_ns);
 }
 
+/* A question that passes, as all policies together see it: told of where they would not let it pass. Whether one
+ * in audit lets it through by a DNS rule: its names are learned. */
+__noinline int audit_question(struct __sk_buff *skb)
+{
+	struct work *w = get_work();
+	int reason, teaches = 0;
+
+	if (!w)
+		return 0;
+	reason = judge_audited(EGRESS);
+	if (reason && w->said.dns) /* else it is told of as a flow */
+		tell_audited(skb, EGRESS, reason, 0);
+	else if (!reason && w->judgement.dns && !w->judgement.name_ok)
+		tell_refused(w, REFUSED_IN_AUDIT);
+	else if (!reason)
+		teaches = w->judgement.dns != 0;
+	w->judgement = w->said;
+	return teaches;
+}
+
 /* A UDP packet to a port where questions are judged. */
 static __always_inline int question(struct __sk_buff *skb, struct work *w, const struct endpoint *e,
 				    const struct config *c)
 {
-	bool readable;
+	bool readable, teaches = false;
 	int reason;
 
 	readable = !load_message(skb, w, MAX_QUESTION + 1) && w->dns.length <= MAX_QUESTION && !read_asking(w);
@@ -198,7 +221,7 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w, const
 		if (reason)
 			return drop(skb, EGRESS, reason);
 		if (readable)
-			remember(w, !w->judgement.dns || w->judgement.name_ok);
+			remember(w, !w->audit_policy && (!w->judgement.dns || w->judgement.name_ok));
 	}
 	if (w->flags & ENFORCE_EGRESS) {
 		if (over_rate(w, c))
@@ -208,10 +231,11 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w, const
 			return refuse(skb, w, e, c);
 		}
 	}
+	if (w->audit_policy && readable && (!w->judgement.dns || w->judgement.name_ok))
+		teaches = audit_question(skb);
 	if (!w->judgement.dns) {
 		if (readable) {
-			bool teaches = is_trusted(&w->packet.remote);
-
+			teaches |= is_trusted(&w->packet.remote);
 			note_question(teaches);
 			if (teaches && w->flags & LEARNS_NAMES)
 				clamp_edns(skb);
@@ -227,7 +251,7 @@ static __always_inline int question(struct __sk_buff *skb, struct work *w, const
 		clamp_edns(skb);
 		return PASS;
 	}
-	tell_refused(w);
+	tell_refused(w, 0);
 	return refuse(skb, w, e, c);
 }
 

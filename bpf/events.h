@@ -38,6 +38,7 @@ struct {
 /* Of `counters`, where it is no drop reason. */
 #define COUNT_LOST 0	 /* the ring buffer was full */
 #define COUNT_LEFT_OUT 1 /* no ration was left */
+#define COUNT_AUDITED 2	 /* verdicts that policies in audit would change, told of */
 
 static __u64 last_wake_up;
 
@@ -108,10 +109,42 @@ static __always_inline bool within_ration(struct work *w, enum ration_kind kind)
 	return true;
 }
 
+static __always_inline void write_flow(struct __sk_buff *skb, struct work *w, __u32 type, __u32 direction,
+				       __u32 reason, __u64 left_out, __u32 dropped)
+{
+	struct flow_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(COUNT_LOST);
+		return;
+	}
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->type = type;
+	event->endpoint = w->endpoint;
+	event->local = w->packet.local;
+	event->remote = w->packet.remote;
+	event->local_port = w->packet.local_port;
+	event->remote_port = w->packet.remote_port;
+	event->protocol = w->packet.protocol;
+	event->direction = direction;
+	event->tcp_flags = w->packet.tcp_flags;
+	event->icmp_type = w->packet.icmp_type;
+	event->identity = w->judgement.identity;
+	event->policy = type == EVENT_AUDIT ? w->audit_policy : w->policy;
+	event->peer = w->judgement.peer;
+	event->name_class = w->judgement.name_class;
+	event->l4_bits = w->judgement.bits > 0 ? w->judgement.bits : 0;
+	event->decided = w->judgement.bits >= 0;
+	event->reason = reason;
+	event->left_out = left_out > 0xffffffff ? 0xffffffff : left_out;
+	event->length = skb->len;
+	event->dropped = dropped;
+	bpf_ringbuf_submit(event, wake_up(w->now_ns));
+}
+
 __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 {
 	struct work *w = get_work();
-	struct flow_event *event;
 	__u64 left_out = 0;
 
 	if (!w)
@@ -123,33 +156,20 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 	} else if (!within_ration(w, RATION_FLOW)) {
 		return 0;
 	}
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		count(COUNT_LOST);
-		return 0;
+	write_flow(skb, w, reason ? EVENT_DROP : EVENT_FLOW, direction, reason, left_out, 0);
+	return 0;
+}
+
+/* What all policies together say, in `w->judgement`, is not what happens: `dropped` is that, `reason` their word. */
+__noinline int tell_audited(struct __sk_buff *skb, __u32 direction, __u32 reason, __u32 dropped)
+{
+	struct work *w = get_work();
+	__u64 left_out;
+
+	if (w && worth_telling(w, COUNT_AUDITED, direction, &left_out)) {
+		count(COUNT_AUDITED);
+		write_flow(skb, w, EVENT_AUDIT, direction, reason, left_out, dropped);
 	}
-	event->time_ns = bpf_ktime_get_boot_ns();
-	event->type = reason ? EVENT_DROP : EVENT_FLOW;
-	event->endpoint = w->endpoint;
-	event->local = w->packet.local;
-	event->remote = w->packet.remote;
-	event->local_port = w->packet.local_port;
-	event->remote_port = w->packet.remote_port;
-	event->protocol = w->packet.protocol;
-	event->direction = direction;
-	event->tcp_flags = w->packet.tcp_flags;
-	event->icmp_type = w->packet.icmp_type;
-	event->identity = w->judgement.identity;
-	event->policy = w->policy;
-	event->peer = w->judgement.peer;
-	event->name_class = w->judgement.name_class;
-	event->l4_bits = w->judgement.bits > 0 ? w->judgement.bits : 0;
-	event->decided = w->judgement.bits >= 0;
-	event->reason = reason;
-	event->left_out = left_out > 0xffffffff ? 0xffffffff : left_out;
-	event->length = skb->len;
-	event->reserved = 0;
-	bpf_ringbuf_submit(event, wake_up(w->now_ns));
 	return 0;
 }
 

@@ -217,3 +217,23 @@ __noinline int judge_flow(__u32 direction)
 	}
 	return enforced ? judge() : 0;
 }
+
+/* As judge_flow, by all policies together, those in audit too. What those enforced said waits in `w->said`. */
+__noinline int judge_audited(__u32 direction)
+{
+	struct work *w = get_work();
+	__u32 policy, flags;
+	int reason;
+
+	if (!w)
+		return 0;
+	policy = w->policy;
+	flags = w->flags;
+	w->said = w->judgement;
+	w->policy = w->audit_policy;
+	w->flags = w->audit_flags;
+	reason = judge_flow(direction);
+	w->policy = policy;
+	w->flags = flags;
+	return reason;
+}

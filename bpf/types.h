@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 /* Goes up whenever a pinned map of an older version cannot be read as it is. */
-#define SCHEMA 4
+#define SCHEMA 6
 
 #define MAX_ADDRESSES 8	  /* of one endpoint */
 #define MAX_BACKENDS 16	  /* different (peer, target port) pairs of one service */
@@ -114,9 +114,11 @@ enum event_type {
 	EVENT_DROP = 2,	   /* struct flow_event too */
 	EVENT_LEARNED = 3, /* struct name_event */
 	EVENT_REFUSED = 4, /* struct name_event */
+	EVENT_AUDIT = 5,   /* struct flow_event: what all policies together say, where those enforced say otherwise */
 };
 
 enum learned_flags {
+	REFUSED_IN_AUDIT = 2, /* of a refused name: it passed, only a policy in audit would refuse it */
 	LEARNED_FULL = 1, /* the scope's grants are used up: not all addresses were granted */
 };
 
@@ -164,6 +166,8 @@ struct endpoint {
 	__u32 address_count;
 	__u32 min_ttl;
 	__u32 search; /* a set of DNS patterns: the names below the search domains of its resolv.conf */
+	__u32 audit_policy; /* of all policies together, those in audit too; 0 where none is in audit */
+	__u32 audit_flags;
 	struct address addresses[MAX_ADDRESSES];
 };
 
@@ -322,10 +326,10 @@ struct flow_event {
 	__u32 name_class;
 	__u8 l4_bits;
 	__u8 decided; /* 0: no entry did (not enforced, or nothing matched) */
-	__u16 reason; /* 0: passed */
+	__u16 reason; /* 0: passed; EVENT_AUDIT: would pass */
 	__u32 left_out; /* drops like this one since the last event */
 	__u32 length;
-	__u32 reserved;
+	__u32 dropped; /* EVENT_AUDIT: what happened to the packet, a drop reason or 0 */
 };
 
 struct name_event {

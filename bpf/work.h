@@ -131,10 +131,13 @@ struct work {
 	__u64 now_ns;	/* the same in nanoseconds */
 	__u64 ticks;
 	__u32 generation;
+	__u32 audit_policy;
+	__u32 audit_flags;
 	__u32 min_ttl;
 	__u64 secret;
 	struct packet packet;
 	struct judgement judgement;
+	struct judgement said; /* by the policies enforced, while all together are asked */
 	struct dns dns;
 	struct name_event told; /* followed by what it tells */
 	struct address addresses[MAX_LEARNED];

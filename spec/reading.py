@@ -70,6 +70,13 @@ class Rule:
     ports: list[Port]
 
 
+def in_audit(raw: Raw) -> bool:
+    if (raw["metadata"].get("annotations") or {}).get("namewall.io/mode") == "audit":
+        by("10.4")
+        return True
+    return False
+
+
 class World:
     """Policies, and the Services and CIDR groups they refer to."""
 
@@ -77,7 +84,12 @@ class World:
         self, policies: Iterable[Raw], services: Iterable[Any] = (), groups: Iterable[Any] = ()
     ) -> None:
         self.services, self.groups = list(services), list(groups)
-        self.rules = [rule for raw in policies if parse(raw)[0] is not None for rule in self.read(raw)]
+        self.rules = [
+            rule
+            for raw in policies
+            if parse(raw)[0] is not None and not in_audit(raw)
+            for rule in self.read(raw)
+        ]
 
     def read(self, raw: Raw) -> Iterator[Rule]:
         namespace = raw["metadata"].get("namespace") or "default"

@@ -323,6 +323,8 @@ def raw_policies(draw: st.DrawFn) -> list[Raw]:
         spec = draw(network_policies() if kind == "NetworkPolicy" else specs(clusterwide))
         if clusterwide:
             del metadata["namespace"]
+        if draw(one(True, *(False,) * 11)):
+            metadata["annotations"] = {"namewall.io/mode": "audit"}
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
         if kind != "NetworkPolicy" and draw(one(True, False, False, False)):
             obj["specs"] = [draw(specs(clusterwide))]

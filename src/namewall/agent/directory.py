@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from namewall.agent.endpoints import Endpoint
 from namewall.agent.services import cluster_ips, name_of
-from namewall.model.flow import Dropped, DropReason, Flow
+from namewall.model.flow import Audited, Dropped, DropReason, Flow
 from namewall.model.identity import Reserved
 from namewall.model.labels import RESERVED_LABELS, Labels
 from namewall.model.net import Address, Direction
@@ -65,7 +65,7 @@ class Directory:
         """Sorted, of the identities that were asked for."""
         self._peers: dict[tuple[int, Address, int], End] = {}
         self._grounds: dict[tuple[object, ...], Grounds] = {}
-        self._selecting: dict[tuple[Labels, Direction, bool], tuple[PolicyRef, ...]] = {}
+        self._selecting: dict[tuple[Labels, Direction, bool, bool], tuple[PolicyRef, ...]] = {}
         self._logs: dict[RuleOrigin, str] = {}
 
     def refresh(self) -> None:
@@ -107,7 +107,7 @@ class Directory:
         port = event.icmp_type
         if not port:
             port = event.remote_port if event.direction is Direction.EGRESS else event.local_port
-        reason = event.reason if isinstance(event, Dropped) else None
+        reason = event.reason if isinstance(event, Dropped | Audited) else None
         key = (
             event.policy,
             event.peer,
@@ -126,13 +126,14 @@ class Directory:
             found = self._grounds[key] = self._find_grounds(event, reason)
         if reason is DropReason.POLICY_DENIED:
             # Which policies turned default deny on depends on whose policy it is: equal MapStates share a number.
-            return Grounds(selected_by=self._selected_by(event.endpoint, event.direction, False))
+            audit = isinstance(event, Audited)
+            return Grounds(selected_by=self._selected_by(event.endpoint, event.direction, audit=audit))
         return found
 
     def refusal(self, endpoint: int) -> Grounds:
         self._fresh()
-        judges = self._selected_by(endpoint, Direction.EGRESS, True)
-        return Grounds(selected_by=judges or self._selected_by(endpoint, Direction.EGRESS, False))
+        judges = self._selected_by(endpoint, Direction.EGRESS, dns=True)
+        return Grounds(selected_by=judges or self._selected_by(endpoint, Direction.EGRESS))
 
     # What the operator's views need besides.
 
@@ -151,19 +152,23 @@ class Directory:
         logs = tuple(dict.fromkeys(log for rule in rules if (log := self._logs.get(rule))))
         return Grounds(rules, logs)
 
-    def _selected_by(self, endpoint: int, direction: Direction, dns: bool) -> tuple[PolicyRef, ...]:
+    def _selected_by(
+        self, endpoint: int, direction: Direction, *, dns: bool = False, audit: bool = False
+    ) -> tuple[PolicyRef, ...]:
+        """The policies with a rule for it; `dns`: with DNS rules; `audit`: those in audit too."""
         known = self._by_id.get(endpoint)
         if known is None:
             return ()
         labels = known[1].labels
-        found = self._selecting.get((labels, direction, dns))
+        found = self._selecting.get((labels, direction, dns, audit))
         if found is None:
             found = tuple(
                 sorted(
                     {
                         PolicyRef(*policy.key)
                         for policy in self._policies()
-                        if any(
+                        if (audit or not policy.audit)
+                        and any(
                             rule.direction is direction
                             and rule.subject.matches(labels)
                             and (not dns or any(port.dns is not None for port in rule.ports))
@@ -173,7 +178,7 @@ class Directory:
                     key=lambda ref: (ref.kind, ref.namespace, ref.name),
                 )
             )
-            self._selecting[labels, direction, dns] = found
+            self._selecting[labels, direction, dns, audit] = found
         return found
 
     def _peer(self, address: Address, identity: int) -> End:

@@ -29,7 +29,7 @@ from namewall.agent.host_addresses import HostAddresses
 from namewall.agent.learned import Learner
 from namewall.agent.pod_resolv import cluster_first, of_the_host, search_domains
 from namewall.agent.pods import PodManager
-from namewall.agent.policies import Policies
+from namewall.agent.policies import Policies, in_modes
 from namewall.agent.policy_status import PolicyStatus
 from namewall.agent.reconciler import Reconciler
 from namewall.agent.references import cidr_groups, service_facts
@@ -235,6 +235,7 @@ class Agent:
             self._records.trigger()
         elif kind == "Namespace":
             self._endpoints.namespace_changed(obj["metadata"]["name"])
+            self._reconciler.trigger()  # its policies may be in audit now, or no more
         elif kind in ("Service", "EndpointSlice"):
             self._reconciler.trigger()
             self._records.trigger()
@@ -263,7 +264,8 @@ class Agent:
             named_ports(port for pod in self._items(PODS.plural).values() for port in _ports(pod))
         )
         self._resolver.set_references(*self._references())
-        self._resolver.set_policies(self._policies.good.values())
+        namespaces = {name: obj for (_, name), obj in self._items(NAMESPACES.plural).items()}
+        self._resolver.set_policies(in_modes(self._policies.good.values(), namespaces))
         tables = service_tables(services, slices)
         facts = NodeFacts(
             endpoints=tuple(self._facts(endpoint) for endpoint in endpoints.values()),

@@ -7,6 +7,8 @@ version closed. Objects that parse but ask for what the datapath cannot enforce 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from namewall.kube.informer import Change
@@ -18,6 +20,19 @@ from namewall.state.observed import PolicyRef
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 log = logging.getLogger("namewall.agent")
+
+
+def in_modes(policies: Iterable[Policy], namespaces: Mapping[str, Object]) -> list[Policy]:
+    """The policies, those of a namespace with `namewall.io/mode: audit` in audit whatever they say themselves."""
+    audited = {
+        name
+        for name, namespace in namespaces.items()
+        if read_annotations(namespace.get("metadata") or {})[0].audit
+    }
+    return [
+        replace(policy, audit=True) if policy.namespace in audited and not policy.audit else policy
+        for policy in policies
+    ]
 
 
 class Policies:

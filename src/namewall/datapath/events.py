@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from namewall.datapath import layout, libbpf
-from namewall.model.flow import Dropped, DropReason, Event, Flow, Learned, MatchType, Refused
+from namewall.model.flow import Audited, Dropped, DropReason, Event, Flow, Learned, MatchType, Refused
 from namewall.model.net import Direction
 
 NANO = 1_000_000_000
@@ -40,7 +40,7 @@ class EventReader:
 def decode(raw: bytes) -> Event | None:
     """None for a type that this version does not know."""
     kind = int.from_bytes(raw[8:12], "little")
-    if kind in (layout.EventType.FLOW, layout.EventType.DROP):
+    if kind in (layout.EventType.FLOW, layout.EventType.DROP, layout.EventType.AUDIT):
         return _flow(raw)
     if kind in (layout.EventType.LEARNED, layout.EventType.REFUSED):
         return _name(raw, kind)
@@ -60,7 +60,7 @@ def _match(decided: int, peer: int, l4_bits: int) -> MatchType:
 def _flow(raw: bytes) -> Flow:
     (
         time_ns,
-        _,
+        kind,
         endpoint,
         local,
         remote,
@@ -79,7 +79,7 @@ def _flow(raw: bytes) -> Flow:
         reason,
         left_out,
         length,
-        _,
+        dropped,
     ) = layout.FLOW_EVENT.unpack_from(raw)
     flow = (
         time_ns / NANO,
@@ -99,6 +99,13 @@ def _flow(raw: bytes) -> Flow:
         icmp_type,
         length,
     )
+    if kind == layout.EventType.AUDIT:
+        return Audited(
+            *flow,
+            DropReason(reason) if reason else None,
+            DropReason(dropped) if dropped else None,
+            left_out,
+        )
     return Dropped(*flow, DropReason(reason), left_out) if reason else Flow(*flow)
 
 
@@ -123,7 +130,7 @@ def _name(raw: bytes, kind: int) -> Event:
     at = (time_ns / NANO, endpoint, scope, text)
     where = (query_type, layout.unpack_address(server), server_port)
     if kind == layout.EventType.REFUSED:
-        return Refused(*at, *where, left_out=ttl)
+        return Refused(*at, *where, left_out=ttl, audited=bool(flags & layout.REFUSED_IN_AUDIT))
     start = layout.NAME_EVENT.size
     addresses = tuple(
         layout.unpack_address(raw[start + 16 * i : start + 16 * (i + 1)]) for i in range(address_count)

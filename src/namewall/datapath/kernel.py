@@ -28,7 +28,7 @@ from namewall.model.errors import Cannot
 from namewall.model.flow import DropReason, Event, Flow, Learned, MatchType
 from namewall.model.instance import Instance
 from namewall.model.net import Direction, Network, Protocol, is_private
-from namewall.policy.map_state import ALLOW_ALL, MapState, RuleOrigin
+from namewall.policy.map_state import MapState, RuleOrigin
 from namewall.state.tables import EndpointRow, NodeTables, VipKey
 
 __all__ = ["KernelDatapath", "Options", "check_support"]
@@ -297,13 +297,15 @@ class KernelDatapath:
     def _endpoint_values(self, tables: NodeTables, numbers_of: Mapping[int, int]) -> rows.Rows:
         values: rows.Rows = {}
         for row in tables.endpoints.values():
-            state = tables.policies.get(row.policy, ALLOW_ALL)
-            if row.policy not in tables.policies:
-                raise ValueError(f"endpoint {row.id} names policy {row.policy}, which is not there")
+            for name in filter(None, (row.policy, row.audit)):
+                if name not in tables.policies:
+                    raise ValueError(f"endpoint {row.id} names policy {name}, which is not there")
+            policy = numbers_of[row.policy], tables.policies[row.policy]
+            audit = (numbers_of[row.audit], tables.policies[row.audit]) if row.audit else rows.NO_AUDIT
             slot = self._slots.of(row)
             search = self._numbers.of_rules(rows.search_forms(row)) if row.search else 0
             values[row.ifindex.to_bytes(4, "little")] = rows.endpoint_value(
-                row, slot, numbers_of[row.policy], state, tables.min_ttl, search
+                row, slot, policy, audit, tables.min_ttl, search
             )
         return values
 

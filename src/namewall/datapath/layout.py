@@ -14,7 +14,7 @@ from namewall.model.net import Network
 from namewall.model.packed import pack_address as pack_address
 from namewall.model.packed import unpack_address as unpack_address
 
-SCHEMA = 4
+SCHEMA = 6
 MAX_ADDRESSES = 8
 MAX_BACKENDS = 16
 GRANT_SLOTS = 4
@@ -31,7 +31,7 @@ CLASS_GRANTS = 0x80000000
 POLICY_EXACT, POLICY_L4 = 96, 24
 POLICY_WHOLE = POLICY_EXACT - POLICY_L4
 MAINTAIN_GRANT, MAINTAIN_EXPIRE = 1, 2
-LEARNED_FULL = 1
+LEARNED_FULL, REFUSED_IN_AUDIT = 1, 2
 COUNT_LOST, COUNT_LEFT_OUT = (0).to_bytes(4, "little"), (1).to_bytes(4, "little")
 """Keys of `counters` that are no drop reasons (bpf/events.h)."""
 
@@ -49,6 +49,7 @@ class EventType(IntEnum):
     DROP = 2
     LEARNED = 3
     REFUSED = 4
+    AUDIT = 5
 
 
 class Layout:
@@ -83,7 +84,7 @@ CONFIG = Layout(
 ENDPOINT = Layout(
     "endpoint",
     "id:I scope:I slot:I identity:I policy:I flags:I mac:6s gateway_mac:6s address_count:I min_ttl:I search:I "
-    "addresses:128s",
+    "audit_policy:I audit_flags:I addresses:128s",
 )
 PREFIX_KEY = Layout("prefix_key", "length:I address:16s")
 IPCACHE_ENTRY = Layout("ipcache_entry", "identity:I flags:I")
@@ -110,7 +111,7 @@ FLOW_EVENT = Layout(
     "flow_event",
     "time_ns:Q type:I endpoint:I local:16s remote:16s local_port:H remote_port:H protocol:B direction:B "
     "tcp_flags:B icmp_type:B identity:I policy:I peer:I name_class:I l4_bits:B decided:B reason:H left_out:I "
-    "length:I reserved:I",
+    "length:I dropped:I",
 )
 NAME_EVENT = Layout(
     "name_event",

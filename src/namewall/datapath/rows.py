@@ -19,6 +19,7 @@ from namewall.model.identity import Reserved
 from namewall.model.net import Address, Direction, Network, Protocol
 from namewall.policy.dns_types import mask_of, pattern_of
 from namewall.policy.map_state import (
+    ALLOW_ALL,
     CidrPeer,
     DnsRules,
     FqdnPeer,
@@ -319,18 +320,29 @@ def _backend(
     return row.identity, kind | number if number else 0, backend.port
 
 
+Realized = tuple[int, MapState]
+"""A policy and the number it has in the kernel."""
+NO_AUDIT: Realized = (0, ALLOW_ALL)
+
+
 def endpoint_value(
-    row: EndpointRow, slot: int, policy: int, state: MapState, min_ttl: int = 60, search: int = 0
+    row: EndpointRow,
+    slot: int,
+    policy: Realized,
+    audit: Realized = NO_AUDIT,
+    min_ttl: int = 60,
+    search: int = 0,
 ) -> bytes:
     """`min_ttl` is the node's, `search` the number of the endpoint's `search_forms`, 0 for none."""
     if len(row.addresses) > layout.MAX_ADDRESSES:
         raise ValueError(f"endpoint {row.id} has more than {layout.MAX_ADDRESSES} addresses")
+    number, state = policy
+    names = (key.peer for one in (state, audit[1]) for key in one.entries)
     flags = (
-        (layout.ENFORCE_INGRESS if state.enforce_ingress else 0)
-        | (layout.ENFORCE_EGRESS if state.enforce_egress else 0)
+        _enforced(state)
         | (layout.REBINDING_STRICT if row.strict else 0)
         | (layout.VERIFY_NAMES if row.verify else 0)
-        | (layout.LEARNS_NAMES if any(isinstance(key.peer, FqdnPeer) for key in state.entries) else 0)
+        | (layout.LEARNS_NAMES if any(isinstance(peer, FqdnPeer) for peer in names) else 0)
     )
     addresses = b"".join(map(layout.pack_address, row.addresses))
     return layout.ENDPOINT.pack(
@@ -338,12 +350,20 @@ def endpoint_value(
         row.scope,
         slot,
         row.identity,
-        policy,
+        number,
         flags,
         row.mac,
         row.gateway_mac,
         len(row.addresses),
         min_ttl if row.min_ttl is None else row.min_ttl,
         search,
+        audit[0],
+        _enforced(audit[1]),
         addresses,
+    )
+
+
+def _enforced(state: MapState) -> int:
+    return (layout.ENFORCE_INGRESS if state.enforce_ingress else 0) | (
+        layout.ENFORCE_EGRESS if state.enforce_egress else 0
     )

@@ -96,6 +96,19 @@ class Dropped(Flow):
 
 
 @dataclass(frozen=True, slots=True)
+class Audited(Flow):
+    """What all policies say together, those in audit too, where those enforced say otherwise: policy, peer and match
+
+    are theirs. `reason` is why they would drop the packet, None if they would not; `dropped` why it was dropped, None
+    if it passed. `left_out` as in Dropped.
+    """
+
+    reason: DropReason | None
+    dropped: DropReason | None
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """An answer gave `addresses` to `name` (canonical, lower case, trailing dot) for the scope that asked.
 
@@ -119,7 +132,10 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A question was answered with REFUSED. `left_out` as in Dropped."""
+    """A question was answered with REFUSED; with `audited` it passed, and only a policy in audit would refuse it.
+
+    `left_out` as in Dropped.
+    """
 
     time: float
     endpoint: int
@@ -130,7 +146,8 @@ class Refused:
     server_port: int
     left_out: int
     protocol: int = Protocol.UDP
+    audited: bool = False
 
 
 Event = Flow | Learned | Refused
-"""Dropped is a Flow."""
+"""Dropped and Audited are Flows."""

@@ -49,15 +49,17 @@ def compile(
     own_ports: NamedPorts = NO_NAMES,
     cluster_ports: NamedPorts = NO_NAMES,
     addressless: bool = False,
+    audit: bool = False,
 ) -> MapState:
-    """The MapState of endpoints whose identity is `subject`.
+    """The MapState of endpoints whose identity is `subject`; with `audit` by policies in audit too, as in `decide`.
 
     `identities` are the pods' (the reserved ones are known). `own_ports` are the subject's named container
     ports (for ingress), `cluster_ports` those of all pods (for egress). Policies must be expanded
     (`policy.expand`); references that are not select nothing. `addressless` for scenarios whose pods have no addresses.
     """
     known = list(policies)
-    rules = [rule for policy in known for rule in policy.rules if rule.subject.matches(subject)]
+    counting = (policy for policy in known if audit or not policy.audit)
+    rules = [rule for policy in counting for rule in policy.rules if rule.subject.matches(subject)]
     classes = Classes(IdentityIndex(identities), policy_prefixes(known), addressless=addressless)
     return compile_sides(sides(rules, subject, own_ports, cluster_ports), classes)
 

@@ -80,13 +80,17 @@ def decide(
     question: str | None = None,
     own_ports: NamedPorts = NO_NAMES,
     cluster_ports: NamedPorts = NO_NAMES,
+    audit: bool = False,
 ) -> Decision:
     """One new connection of `subject`, `port` the destination's (for ICMP the type).
+
+    By the policies enforced; with `audit` by those in audit too (spec/semantics.md section 10).
 
     With `question`, a DNS question for that name is sent over it, and is refused if names are judged and it
     may not be asked. Policies must be expanded (`policy.expand`).
     """
-    mine = selecting((rule for policy in policies for rule in policy.rules), subject, direction)
+    counting = (policy for policy in policies if audit or not policy.audit)
+    mine = selecting((rule for policy in counting for rule in policy.rules), subject, direction)
     stance = posture(mine, subject)
     if not stance.enforced:
         return Decision("allow", NO_POLICY)

@@ -4,6 +4,7 @@
     namewall.io/rebinding-guard: strict   no name opens a private address to the endpoints it selects
     namewall.io/verify-name: sni          TLS on port 443 must ask for a name granted at its address
     namewall.io/min-ttl: "300"            names learned by the endpoints it selects stay open that long at least
+    namewall.io/mode: audit               nothing of it is enforced: what it would change is told (spec/semantics.md 10)
 
 The first limits the policy's own rules. The others hold for every endpoint that a rule of the policy selects, whoever
 allowed the name; of several policies the stricter counts for the guard, the longer for the TTL.
@@ -21,7 +22,8 @@ from namewall.policy import dns_types
 from namewall.policy.map_state import DnsRules
 from namewall.policy.rules import Options, Policy, PortMatch, Rule
 
-GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
+MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
+    "namewall.io/mode",
     "namewall.io/rebinding-guard",
     "namewall.io/verify-name",
     "namewall.io/min-ttl",
@@ -35,6 +37,7 @@ LONGEST_TTL = 604800
 class Annotations:
     options: Options = field(default_factory=Options)
     types: tuple[str, ...] = ()
+    audit: bool = False
 
 
 _NONE = Annotations()
@@ -78,7 +81,9 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
             types = dns_types.parse(str(wanted))
         except ValueError as error:
             wrong(DNS_TYPES, str(error))
-    return Annotations(options, types), problems
+    if (mode := given.get(MODE)) not in (None, "audit", "enforce"):
+        wrong(MODE, f"`{mode}` is no mode; write `audit`, or `enforce` for what is without it")
+    return Annotations(options, types, mode == "audit"), problems
 
 
 def limited(rules: Iterable[Rule], types: tuple[str, ...]) -> tuple[Rule, ...]:
@@ -99,6 +104,10 @@ def of_subject(policies: Iterable[Policy], subject: Labels) -> Options:
     """What holds for an endpoint with these labels."""
     found = Options()
     for policy in policies:
-        if policy.options != found and any(rule.subject.matches(subject) for rule in policy.rules):
+        if (
+            policy.options != found
+            and not policy.audit
+            and any(rule.subject.matches(subject) for rule in policy.rules)
+        ):
             found = found.joined(policy.options)
     return found

@@ -116,10 +116,10 @@ def _read(kind: str, obj: Mapping[str, Any]) -> Policy:
     said, _ = read_annotations(metadata)
     if kind == "NetworkPolicy":
         made = netpol.read_rules(obj["spec"], namespace, name)
-        return Policy(kind, namespace, name, uid, tuple(made), options=said.options)
+        return Policy(kind, namespace, name, uid, tuple(made), options=said.options, audit=said.audit)
     context = cilium.Context(kind, namespace, name)
     specs = list(cilium.specs(obj))
     read = (rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))
     rules = limited(read, said.types)
     unsupported = tuple(problem for path, spec in specs for problem in beyond.of_spec(spec, path))
-    return Policy(kind, namespace, name, uid, rules, unsupported, said.options)
+    return Policy(kind, namespace, name, uid, rules, unsupported, said.options, said.audit)

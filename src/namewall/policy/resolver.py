@@ -37,6 +37,7 @@ from namewall.policy.terms import INIT
 Key = tuple[str, str, str]
 """Kind, namespace and name of a policy."""
 Ports = frozenset[tuple[object, frozenset[int]]]
+NO_OPTIONS = Options()
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +49,9 @@ class _Made:
     chosen: frozenset[LabelSelector]
     selectors: frozenset[PeerSelector]
     has_names: bool
-    options: Options
+    options: Options = NO_OPTIONS
+    audited: _Made | None = None
+    """Of all policies, where some of them are in audit."""
 
 
 class Resolver:
@@ -99,6 +102,11 @@ class Resolver:
         """
         return self._made_for(subject, own_ports).state
 
+    def audit(self, subject: Labels, own_ports: NamedPorts = NO_NAMES) -> MapState | None:
+        """What all policies that select it say together, those in audit too; None where none of them is."""
+        audited = self._made_for(subject, own_ports).audited
+        return audited.state if audited is not None else None
+
     def options(self, subject: Labels, own_ports: NamedPorts = NO_NAMES) -> Options:
         """What annotations of the policies that select it say for an endpoint: `policy.metadata.of_subject`."""
         return self._made_for(subject, own_ports).options
@@ -112,20 +120,35 @@ class Resolver:
 
     def _make(self, subject: Labels, ports: Ports | None, own_ports: NamedPorts) -> _Made:
         chosen = frozenset(self._subjects.selecting(subject))
-        rules = [rule for selector in chosen for part in self._rules[selector].values() for rule in part]
-        has_names = any(port.name for rule in rules for port in rule.ports)
+        parts = [(name, part) for selector in chosen for name, part in self._rules[selector].items()]
+        has_names = any(port.name for _, part in parts for rule in part for port in rule.ports)
         key = (chosen, INIT in subject, ports if has_names else None)
         made = self._made.get(key)
         if made is None:
-            both = sides(rules, subject, own_ports, self._cluster_ports)
-            selectors = frozenset(selector for side in both for selector in side.selectors())
-            options = Options()
-            for name in {name for selector in chosen for name in self._rules[selector]}:
-                options = options.joined(self._policies[name].options)
-            made = _Made(compile_sides(both, self._classes), both, chosen, selectors, has_names, options)
+            every = [rule for _, part in parts for rule in part]
+            enforced = {name for name, _ in parts if not self._policies[name].audit}
+            rules = [rule for name, part in parts if name in enforced for rule in part]
+            made = self._compiled(rules, subject, own_ports, chosen, has_names)
+            for name in enforced:
+                made.options = made.options.joined(self._policies[name].options)
+            if len(rules) < len(every):
+                made.audited = self._compiled(every, subject, own_ports, chosen, has_names)
             self._made[key] = made
-            for selector in selectors:
-                self._users.setdefault(selector, set()).add(made)
+        return made
+
+    def _compiled(
+        self,
+        rules: list[Rule],
+        subject: Labels,
+        own_ports: NamedPorts,
+        chosen: frozenset[LabelSelector],
+        has_names: bool,
+    ) -> _Made:
+        both = sides(rules, subject, own_ports, self._cluster_ports)
+        selectors = frozenset(selector for side in both for selector in side.selectors())
+        made = _Made(compile_sides(both, self._classes), both, chosen, selectors, has_names)
+        for selector in selectors:
+            self._users.setdefault(selector, set()).add(made)
         return made
 
     # Changes.
@@ -219,7 +242,7 @@ class Resolver:
             return
         self._made = {key: made for key, made in self._made.items() if made not in gone}
         self._of_subject = {key: made for key, made in self._of_subject.items() if made not in gone}
-        for made in gone:
+        for made in gone | {made.audited for made in gone if made.audited is not None}:
             for selector in made.selectors:
                 self._users[selector].discard(made)
                 if not self._users[selector]:

@@ -92,6 +92,8 @@ class Policy:
     rules: tuple[Rule, ...]
     unsupported: tuple[Problem, ...] = ()
     options: Options = Options()
+    audit: bool = False
+    """Nothing of it is enforced; what it would change is told."""
 
     @property
     def key(self) -> tuple[str, str, str]:

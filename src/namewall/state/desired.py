@@ -25,7 +25,7 @@ from namewall.state.tables import (
     VipKey,
 )
 
-PolicyOf = tuple[Labels, frozenset[tuple[tuple[str, Protocol], frozenset[int]]]]
+PolicyOf = tuple[Labels, frozenset[tuple[tuple[str, Protocol], frozenset[int]]], bool]
 """What an endpoint's MapState depends on: its labels and its own named ports."""
 EVERYWHERE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 GATEWAYS = (ip_network("169.254.1.1/32"), ip_network("fe80::1/128"))
@@ -111,11 +111,14 @@ def ipcache(facts: NodeFacts) -> dict[Network, IpcacheRow]:
 
 def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> NodeTables:
     """The tables. The resolver must know the identities of `facts.endpoints`."""
-    keys = [(endpoint.labels, frozenset(endpoint.own_ports.items())) for endpoint in facts.endpoints]
-    states = {
-        key: resolver.resolve(endpoint.labels, endpoint.own_ports)
-        for key, endpoint in zip(keys, facts.endpoints, strict=True)
-    }
+    ports = [frozenset(endpoint.own_ports.items()) for endpoint in facts.endpoints]
+    keys = [(endpoint.labels, its, False) for endpoint, its in zip(facts.endpoints, ports, strict=True)]
+    states: dict[PolicyOf, MapState] = {}
+    for key, endpoint in zip(keys, facts.endpoints, strict=True):
+        states[key] = resolver.resolve(endpoint.labels, endpoint.own_ports)
+        audit = resolver.audit(endpoint.labels, endpoint.own_ports)
+        if audit is not None:
+            states[*key[:2], True] = audit
     number_of = numbers.give(states)
     options = {
         key: resolver.options(endpoint.labels, endpoint.own_ports)
@@ -136,6 +139,7 @@ def desired(facts: NodeFacts, resolver: Resolver, numbers: PolicyNumbers) -> Nod
             strict=options[key].strict,
             verify=options[key].verify,
             search=endpoint.search,
+            audit=number_of.get((*key[:2], True), 0),
         )
         for key, endpoint in zip(keys, facts.endpoints, strict=True)
     }

@@ -13,7 +13,7 @@ from typing import Any
 from namewall.model.flow import MatchType
 from namewall.model.net import Direction, Protocol
 from namewall.policy.map_state import RuleOrigin
-from namewall.state.observed import Dns, End, EventKind, Observed, PolicyRef, Verdict
+from namewall.state.observed import Dns, End, EventKind, Observed, PolicyRef
 
 Json = dict[str, Any]
 
@@ -92,7 +92,7 @@ def flow_dict(flow: Observed, node: str, uuid: str, *, ours: bool = False) -> Js
     if flow.reply is not None:
         found["is_reply"] = flow.reply
     found["Summary"] = summary(flow)
-    field = f"{flow.direction.name.lower()}_{'denied' if flow.verdict is Verdict.DROPPED else 'allowed'}_by"
+    field = f"{flow.direction.name.lower()}_{'allowed' if flow.reason is None else 'denied'}_by"
     if flow.grounds.rules:
         found[field] = [_policy(origin) for origin in flow.grounds.rules]
     if flow.grounds.logs:

@@ -47,7 +47,7 @@ class FlowMetrics:
         """A flow counts as often as it stands for (`times`)."""
         protocol = protocol_name(flow)
         self._flows[_TYPES[flow.kind], _subtype(flow), flow.verdict.name, protocol] += flow.times
-        if flow.reason is not None:
+        if flow.reason is not None and flow.verdict is Verdict.DROPPED:
             self._drops[flow.reason.name, protocol] += flow.times
         if flow.kind is EventKind.POLICY_VERDICT:
             action = {Verdict.FORWARDED: "forwarded", Verdict.AUDIT: "audit"}.get(flow.verdict, "dropped")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from namewall.model.flow import Dropped, DropReason, Event, Flow, Learned, MatchType, Refused
+from namewall.model.flow import Audited, Dropped, DropReason, Event, Flow, Learned, MatchType, Refused
 from namewall.model.net import Address, Direction
 from namewall.model.net import Protocol as L4
 from namewall.policy.map_state import RuleOrigin
@@ -101,6 +101,8 @@ class Observed:
     """One flow. `time` is nanoseconds since the epoch; ports are 0 where the protocol has none.
 
     `reply` is None where it is not known. `times` counts this and those like it that were not told one by one.
+    AUDIT is the verdict of all policies together, those in audit too, where what happened was another: `reason` is why
+    they would drop it, None if they would not.
     """
 
     time: int
@@ -160,14 +162,16 @@ class _Side(NamedTuple):
 
 
 def _packet(event: Flow, who: Who, time: int) -> Observed:
-    reason = event.reason if isinstance(event, Dropped) else None
+    reason = event.reason if isinstance(event, Dropped | Audited) else None
     judged = reason is None or reason in JUDGED
     egress = event.direction is Direction.EGRESS
     local = who.endpoint(event.endpoint)
     port = event.remote_port if egress else 0
     remote = who.peer(event.endpoint, event.remote, event.identity, port, event.protocol)
     kind = EventKind.POLICY_VERDICT
-    if reason is not None and not judged:
+    if isinstance(event, Audited):
+        pass  # a verdict, though no packet's
+    elif reason is not None and not judged:
         kind = EventKind.DROP
     elif reason is None and event.match is MatchType.NONE:
         kind = EventKind.TRACE  # no policy in this direction: nothing was judged
@@ -179,7 +183,7 @@ def _packet(event: Flow, who: Who, time: int) -> Observed:
     return Observed(
         time,
         kind,
-        Verdict.FORWARDED if reason is None else Verdict.DROPPED,
+        _verdict(event),
         event.direction,
         event.protocol,
         source.end,
@@ -193,9 +197,15 @@ def _packet(event: Flow, who: Who, time: int) -> Observed:
         tcp_flags=event.tcp_flags if event.protocol == L4.TCP else 0,
         icmp_type=event.icmp_type,
         reply=False if judged else None,
-        times=1 + (event.left_out if isinstance(event, Dropped) else 0),
+        times=1 + (event.left_out if isinstance(event, Dropped | Audited) else 0),
         grounds=who.grounds(event) if judged else NO_GROUNDS,
     )
+
+
+def _verdict(event: Flow) -> Verdict:
+    if isinstance(event, Audited):
+        return Verdict.AUDIT
+    return Verdict.DROPPED if isinstance(event, Dropped) else Verdict.FORWARDED
 
 
 def _answer(event: Learned, who: Who, time: int) -> Observed:
@@ -221,7 +231,7 @@ def _refusal(event: Refused, who: Who, time: int) -> Observed:
     return Observed(
         time,
         EventKind.L7,
-        Verdict.DROPPED,
+        Verdict.AUDIT if event.audited else Verdict.DROPPED,
         Direction.EGRESS,
         event.protocol,
         who.endpoint(event.endpoint),

@@ -41,6 +41,8 @@ class EndpointRow:
     """TLS on port 443 must ask for a name that is granted at its address (`namewall.io/verify-name: sni`)."""
     search: tuple[str, ...] = ()
     """The search domains of its resolv.conf, canonical."""
+    audit: int = 0
+    """Key of what all its policies say together, those in audit too; 0 where none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,4 +144,4 @@ def test_an_endpoint_with_too_many_addresses_is_refused() -> None:
     addresses = tuple(ip_address(f"10.0.0.{n}") for n in range(9))
     row = EndpointRow(1, 1, "x", 1, bytes(6), bytes(6), addresses, 1, 1)
     with pytest.raises(ValueError, match="more than 8 addresses"):
-        rows.endpoint_value(row, 0, 1, ALLOW_ALL)
+        rows.endpoint_value(row, 0, (1, ALLOW_ALL))

@@ -86,7 +86,7 @@ class _Side:
     def __init__(self, policies: Iterable[Policy], judge: _Judge) -> None:
         by_subject: dict[LabelSelector, list[Rule]] = {}
         for policy in policies:
-            for rule in policy.rules:
+            for rule in () if policy.audit else policy.rules:
                 by_subject.setdefault(rule.subject, []).append(judge.interned(rule))
         selected: dict[Labels, list[Rule]] = {}
         self._groups: dict[tuple[str, Direction], _Group] = {}

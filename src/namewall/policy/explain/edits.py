@@ -86,7 +86,7 @@ def candidates(catalog: Catalog, case: Case, known: Sequence[Labels]) -> Iterato
     """In no order. `known` are the label sets of the world's endpoints, by which breadth is measured."""
     seen: set[tuple[int, str]] = set()
     for index, policy in catalog.numbered():
-        for rule in policy.rules:
+        for rule in () if policy.audit else policy.rules:
             if rule.direction is not case.direction or not rule.subject.matches(case.subject):
                 continue
             subjects = max(1, sum(map(rule.subject.matches, known)))

@@ -41,7 +41,7 @@ def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
         return None
     best: tuple[tuple[int, int, float], Rule] | None = None
     for policy in catalog.policies:
-        for rule in policy.rules:
+        for rule in () if policy.audit else policy.rules:
             if rule.deny or rule.direction is not case.direction:
                 continue
             distance = _distance(case, rule)
@@ -53,7 +53,7 @@ def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
 def _only_denies(catalog: Catalog, case: Case) -> Nearest | None:
     """Where no rule allows anything: the one that turned on default deny and means nobody."""
     for policy in catalog.policies:
-        for rule in selecting(policy.rules, case.subject, case.direction):
+        for rule in () if policy.audit else selecting(policy.rules, case.subject, case.direction):
             if rule.default_deny:
                 return Nearest(rule.origin, rule.origin.rule, [], case.whom)
     return None

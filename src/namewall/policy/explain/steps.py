@@ -58,7 +58,9 @@ _Said = tuple[Kind, str, tuple[RuleOrigin, ...]]
 def _steps(catalog: Catalog, case: Case, decision: Decision) -> Iterator[_Said]:
     way = case.direction.name.lower()
     rules = selecting(
-        (rule for policy in catalog.policies for rule in policy.rules), case.subject, case.direction
+        (rule for policy in catalog.policies if not policy.audit for rule in policy.rules),
+        case.subject,
+        case.direction,
     )
     origins = tuple(rule.origin for rule in rules)
     policies = {(o.kind, o.namespace, o.name): None for o in origins}
