@@ -25,7 +25,7 @@ from namewall.model.net import Address, Protocol
 from namewall.policy.map_state import DnsRules
 
 NO_DNS = b"no question at all, but longer than the header of one"
-PARTS = 8
+PARTS = 24
 PODS = 11
 """The most that a scenario has."""
 
