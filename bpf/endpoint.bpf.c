@@ -345,7 +345,7 @@ int from_endpoint(struct __sk_buff *skb)
 		return drop(skb, EGRESS, DROP_DHCP_SERVER);
 	if (w->packet.protocol == IPPROTO_UDP && is_dns_port(w->packet.remote_port))
 		return question(skb, w, e, c);
-	if (w->packet.protocol == IPPROTO_TCP && is_dns_port(w->packet.remote_port))
+	if (w->flags & LEARNS_NAMES && w->packet.protocol == IPPROTO_TCP && is_dns_port(w->packet.remote_port))
 		return tcp_question(skb, w);
 	return follow(skb, w, EGRESS);
 }
