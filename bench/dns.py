@@ -61,6 +61,7 @@ class Bench:
             with open(f"{folder}/{count}", "w", encoding="ascii") as file:
                 file.writelines(f"{name} A\n" for name in NAMES[:count])
         self.rates = {name: Series(name, "q/s", AIMS.get(name)) for name in ("direct", *POLICIES)}
+        self.cpu = {name: Series(name, "µs") for name in self.rates}
         self.lost: dict[str, int] = {}
         self.times: dict[str, dict[str, float]] = {}
         self.latencies: dict[str, list[tuple[float, float]]] = {}
@@ -80,7 +81,10 @@ class Bench:
 
     def rate(self, name: str, server: str = SERVER4) -> None:
         self.ask(name, server, "-l", "0.3" if name in self.rates and self.rates[name].values else "1")
+        before = self._node.cpu_seconds()
         said = self.ask(name, server, "-l", str(self._seconds))
+        spent = self._node.cpu_seconds() - before
+        self.cpu[name].values.append(1e6 * spent / int(_after(r"Queries completed:\s+(\d+)", said)))
         self.rates[name].values.append(float(_after(r"Queries per second:\s+([\d.]+)", said)))
         self.lost[name] = self.lost.get(name, 0) + int(_after(r"Queries lost:\s+(\d+)", said))
 
@@ -185,7 +189,7 @@ def main() -> int:
         }
         for name, program in FORWARDERS.items():
             if shutil.which(program) and not arguments.no_forwarders:
-                bench.rates[name] = Series(name, "q/s")
+                bench.rates[name], bench.cpu[name] = Series(name, "q/s"), Series(name, "µs")
                 cases[name] = partial(_forwarded, made, bench, name)
         with made.consumer(), stats(False):
             rounds(arguments.rounds, cases)
@@ -203,6 +207,7 @@ def _report(bench: Bench, timed: tuple[str, ...]) -> int:
     rates = list(bench.rates.values())
     figures = print_series("questions a second", rates, bench.rates["direct"])
     print(f"({CILIUM})")
+    spent = print_series("CPU of all processes for a question", list(bench.cpu.values()), bench.cpu["direct"])
     print(f"\n{'ns a run, under load':<44}{'question':>12}{'answer':>12}{'lost':>12}")
     for name, times in bench.times.items():
         print(
@@ -220,7 +225,7 @@ def _report(bench: Bench, timed: tuple[str, ...]) -> int:
             print(f"{name:<44}{middle:>12.0f}{slow:>12.0f}{more[0]:>12.0f}{more[1]:>12.0f}")
             added[name] = {"p50": middle, "p99": slow, "added_p50": more[0], "added_p99": more[1]}
         print(f"{'aim':<44}{'':>24}{'< 20':>12}{'< 200':>12}")
-    print_json("dns", rates=figures, nanoseconds=bench.times, latency_us=added, lost=bench.lost)
+    print_json("dns", rates=figures, cpu=spent, nanoseconds=bench.times, latency_us=added, lost=bench.lost)
     return 0
 
 

@@ -11,6 +11,8 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -136,6 +138,15 @@ class Node:
             process.stderr.close()
         self._processes.remove(process)
 
+    def cpu_seconds(self) -> float:
+        """Of this process, of what it ran to its end, and of the servers that run: all that a question costs."""
+        own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        total = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+        for process in self._processes:
+            with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0]) / 1e9
+        return total
+
     def program_times(self) -> dict[str, tuple[int, int]]:
         """Runs and nanoseconds of each program so far, where the kernel counts them."""
         opened = self.datapath._loaded()
@@ -237,9 +248,11 @@ class Series:
 
 
 def rounds(count: int, cases: Mapping[str, Callable[[], None]]) -> None:
-    """All cases in turn, `count` times: what disturbs the machine disturbs all alike."""
+    """All cases, `count` times, each time in another order: what disturbs the machine disturbs all alike."""
+    order, dice = list(cases.values()), random.Random(1)
     for turn in range(count):
-        for case in cases.values():
+        dice.shuffle(order)
+        for case in order:
             case()
         print(f"round {turn + 1} of {count} done", file=sys.stderr, flush=True)
 
