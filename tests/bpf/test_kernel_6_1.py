@@ -16,8 +16,8 @@ LEFT_OUT = (
 """What takes minutes under software emulation, and is no matter of the kernel's age."""
 ENOUGH = (
     "allowed_name or no_process or unload or whole_answer or needs_every or edit_reaches "
-    "or unrelated or follow_their_first or no_answer_opens or part3 or fails_closed or in_a_row or search_domain "
-    "or come_whole or was_granted or whole_hello"
+    "or unrelated or follow_their_first or no_answer_opens or part3 or (over_tcp and clsact) "
+    "or (fails_closed and clsact) or (search_domain and auto) or was_granted"
 )
 """One of each kind: loading (verifying) the programs, or making a pod, takes seconds here."""
 

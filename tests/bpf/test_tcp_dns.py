@@ -174,7 +174,7 @@ def told(lab: Lab, kind: type) -> list[str]:
 
 
 @RESOLVERS
-def test_an_allowed_name_is_learned_and_another_is_refused(
+def test_over_tcp_a_name_is_learned_or_refused(
     lab: Lab, pod: Pod, agent: Agent, resolver: str, kind: str, world: list[str]
 ) -> None:
     agent.apply(tables(ruled("kubernetes.io."), pod.row()))
@@ -327,7 +327,7 @@ def test_what_is_no_question_ends_the_connection(lab: Lab, pod: Pod, agent: Agen
     assert lab.server.clients == []
 
 
-def test_a_policy_edit_reaches_the_next_message(lab: Lab, pod: Pod, agent: Agent) -> None:
+def test_the_next_message_is_judged_by_the_edited_policy(lab: Lab, pod: Pod, agent: Agent) -> None:
     agent.apply(tables(ruled("kubernetes.io.", "cilium.io."), pod.row()))
     query = dns.message.make_query("cilium.io", "A")
     with connect(pod, RESOLVER4) as client:
@@ -478,6 +478,17 @@ def test_who_asks_too_much_waits(lab: Lab, pod: Pod) -> None:
         assert 0.4 < time.monotonic() - began < 2
     finally:
         agent.die()
+
+
+def test_what_a_policy_in_audit_would_refuse_passes_and_is_told(lab: Lab, pod: Pod, agent: Agent) -> None:
+    both = ruled("kubernetes.io.", "cilium.io.")
+    row = replace(pod.row(), audit=2)
+    wanted = tables(both, row)
+    agent.apply(replace(wanted, policies={1: both, 2: ruled("kubernetes.io.")}))
+    for name in ("kubernetes.io", "cilium.io"):
+        assert ask(pod, name).rcode() == dns.rcode.NOERROR
+    refused = [event for event in lab.datapath.read_events() if isinstance(event, Refused)]
+    assert [(event.name, event.audited) for event in refused] == [("cilium.io.", True)]
 
 
 @pytest.mark.parametrize("world", [WORLD4[0], WORLD6[0]])

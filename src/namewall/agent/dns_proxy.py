@@ -19,7 +19,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from namewall.agent.learned import boottime
@@ -142,9 +142,11 @@ class DnsProxy:
         pace = self._paces.setdefault(row.id, _Pace())
         return pace.take(boottime(), rate, self.limits.burst)
 
-    def refused(self, row: EndpointRow, question: Question, server: Address, port: int) -> None:
+    def refused(
+        self, row: EndpointRow, question: Question, server: Address, port: int, audited: bool = False
+    ) -> None:
         what = (boottime(), row.id, row.scope, question.name, question.type, server, port)
-        self._datapath.tell(Refused(*what, left_out=0, protocol=Protocol.TCP))
+        self._datapath.tell(Refused(*what, left_out=0, protocol=Protocol.TCP, audited=audited))
         self.told()
 
     def learn(self, lesson: Lesson) -> None:
@@ -219,7 +221,7 @@ class _Exchange:
             self._room.release()
         else:
             self._pending[question.key] += 1
-            if not ruling.teaches:
+            if not (self._audit(question) or ruling.teaches):
                 self._untaught.add(question.key)
         if question is not None and ruling.verdict == "refuse":
             row = self._proxy.row(self._address)
@@ -227,6 +229,19 @@ class _Exchange:
             await self._write(self._client[1], refusal(message, question, ruling.code))
         elif self._upstream is not None:
             await self._write(self._upstream[1], message)
+
+    def _audit(self, question: Question) -> bool:
+        """A question that passes, as all policies together see it, those in audit too; whether it teaches by them."""
+        row = self._proxy.row(self._address)
+        if not row.audit:
+            return False
+        names = self._proxy.names_of(row, self._server)
+        ruling = self._proxy.judge.question(
+            replace(row, policy=row.audit), self._server, self._port, question, names
+        )
+        if ruling.verdict == "refuse":
+            self._proxy.refused(row, question, self._server, self._port, audited=True)
+        return ruling.verdict == "pass" and ruling.teaches
 
     def _ruling(self, question: Question | None) -> Ruling:
         """What policy says now, the server's own of who may come included."""
