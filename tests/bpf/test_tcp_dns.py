@@ -88,9 +88,9 @@ class Agent:
             self._thread.join(10)
 
 
-@pytest.fixture(scope="module", params=["tcx", "clsact"])
+@pytest.fixture(scope="module", params=["tcx", pytest.param("clsact", marks=pytest.mark.long)])
 def attached(request: pytest.FixtureRequest, shared_lab: Lab) -> Iterator[Lab]:
-    """Loaded once, programs attached one way and the other."""
+    """Loaded once, programs attached one way and the other. (`make test` has the other on 6.1, which knows no tcx.)"""
 
     def none(*_: object) -> int:
         raise OSError(errno.EINVAL, "no tcx")

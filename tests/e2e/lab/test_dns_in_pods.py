@@ -285,6 +285,7 @@ def test_what_came_over_tcp_is_seen(pods: Pods) -> None:
     assert {(f"{ALLOWED}.", "FORWARDED"), (f"{DENIED}.", "DROPPED")} <= seen
 
 
+@pytest.mark.long
 def test_refused_always_ends_a_search_list(program: Path) -> None:
     """Why the default is what it is. And glibc takes the A it gets where AAAA is refused."""
     with cluster.lab(page_world(netns.free_slot()), more=("--dns-refusal", "refused")) as lab:
