@@ -55,6 +55,18 @@ spec:
     - toEndpoints: [{matchLabels: {app: backend}}]
       toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
 """
+# Would keep the frontend from the backend.
+TRIED = """
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata:
+  name: tried
+  annotations: {namewall.io/mode: audit}
+spec:
+  endpointSelector: {matchLabels: {app: frontend}}
+  egressDeny:
+    - toEndpoints: [{matchLabels: {app: backend}}]
+"""
 TABLES = ("policy", "grants", "ct", "ipcache", "services", "sizes")
 STAMP = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d{3}"
 
@@ -172,6 +184,25 @@ def test_a_flow_to_a_service_shows_the_rule_for_its_target_port(node: Node) -> N
         }
     ]
     assert flows[0]["destination_service"] == {"name": "backend", "namespace": "default"}
+
+
+def test_a_policy_in_audit_denies_nothing_and_says_what_it_would(node: Node) -> None:
+    (node.reader.directory / "tried.yaml").write_text(TRIED)
+    assert node.type("kubectl apply -f tried.yaml").code == 0
+    try:
+        assert node.type("kubectl wait --for=condition=Programmed cnp/tried").code == 0
+        assert node.curl("frontend", "http://backend:8080") == 0
+        (flow,) = eventually(lambda: node.flows("--verdict AUDIT --from-pod frontend"))
+        assert (flow["verdict"], flow["drop_reason_desc"]) == ("AUDIT", "POLICY_DENY")
+        assert [ref["name"] for ref in flow["egress_denied_by"]] == ["tried"]
+        line = node.type("namewall observe --all --verdict AUDIT").output
+        assert "AUDITED" in line
+        # Without the annotation it holds.
+        assert node.type("kubectl annotate cnp tried namewall.io/mode-").code == 0
+        assert eventually(lambda: node.curl("frontend", "http://backend:8080", 1) != 0)
+    finally:
+        node.type("kubectl delete cnp tried")
+    assert eventually(lambda: node.curl("frontend", "http://backend:8080") == 0)
 
 
 def test_compact_lines_look_like_hubbles(node: Node) -> None:
