@@ -47,9 +47,14 @@ def agree(world: World, asked: list[Asked]) -> None:
             assert origins == set(decision.rules)
 
 
+BEYOND = {"10.1", "10.2", "10.3"}
+"""Types of questions, grants and names in TLS are no matter of a flow's verdict: tests/bpf/test_dns_settings.py and
+test_verify_name.py hold those."""
+
+
 def numbered() -> list[str]:
     lines = (SPEC / "semantics.md").read_text(encoding="utf-8").splitlines()
-    return [line.split()[0] for line in lines if line[:1].isdigit()]
+    return [number for line in lines if line[:1].isdigit() and (number := line.split()[0]) not in BEYOND]
 
 
 def test_the_three_readings_agree_and_every_clause_is_met() -> None:
