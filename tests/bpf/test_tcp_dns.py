@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -510,3 +511,15 @@ def test_the_mark_set_inside_a_pod_leads_nowhere(lab: Lab, pod: Pod, agent: Agen
                 assert client.recv(100) == b"who is there"
         with pytest.raises(TimeoutError):
             listener.accept()
+
+
+def test_a_firewall_that_drops_what_comes_in_is_named(lab: Lab) -> None:
+    with inside(lab.node):
+        assert transparent.input_obstacles() == []
+        chain = "{ type filter hook input priority 0; policy drop; }"
+        subprocess.run(["nft", f"add table inet own; add chain inet own gate {chain}"], check=True)
+        try:
+            (sentence,) = transparent.input_obstacles()
+        finally:
+            subprocess.run(["nft", "delete table inet own"], check=True)
+    assert sentence.startswith("chain `gate` of nft table `inet own` drops what comes in by default")
