@@ -144,9 +144,6 @@ async def test_an_interrupt_ends_without_a_word(twin: Twin) -> None:
         env=twin.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # a shell's background job ignores it
     )
     assert running.stdout is not None
     assert running.stdout.readline() == b"on\n"

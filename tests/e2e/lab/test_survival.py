@@ -164,7 +164,7 @@ def test_requests_go_on_through_kill_and_restart_with_none_wrong(askers: Askers)
         counts = {n: sum(r.name == n for r in here) for n in (ALLOWED, TURNING, LATE, DENIED)}
         report.append(f"{name}: {counts}, {len(wrong)} wrong: {wrong[:5]}")
         if name != "while it comes up again":
-            assert counts[ALLOWED] > 5, report
+            assert counts[ALLOWED] > 2, report
             assert counts[DENIED] > 0, report
     print("\n".join(report))
     assert [request for request in log if request.wrong] == [], "\n".join(report)
