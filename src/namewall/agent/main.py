@@ -342,7 +342,8 @@ class Agent:
     def _applied(self, tables: NodeTables) -> None:
         problems = self._policies.problems
         good = [obj for uid, obj in self._policies.objects.items() if uid not in problems]
-        self._status.programmed(good)
+        audited = {policy.key for policy in self._resolver.policies if policy.audit}
+        self._status.programmed(good, audited=audited)
         self._mirror.node = self._node_addresses
         self._mirror.trigger()
         write_report(

@@ -32,6 +32,11 @@ def _of_policy(node: views.Node) -> list[Family]:
     enforcement = Counter(enforcement_word(each.enforce_ingress, each.enforce_egress) for each in states)
     return [
         gauge("cilium_policy", "Number of policies currently loaded", len(node.resolver.policies)),
+        gauge(
+            "namewall_policies_in_audit",
+            "Number of policies of which nothing is enforced",
+            sum(policy.audit for policy in node.resolver.policies),
+        ),
         gauge("cilium_policy_max_revision", "Highest policy revision number in the agent", reconciler.passes),
         Family(
             "cilium_policy_change_total",

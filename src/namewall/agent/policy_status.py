@@ -1,9 +1,10 @@
-"""The `Programmed` condition of policies: which generation of it the kernel enforces."""
+"""The `Programmed` condition of policies: which generation of it the kernel enforces, or has in audit."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from namewall.agent.node import timestamp
@@ -12,8 +13,15 @@ from namewall.kube.errors import ApiError, KubeError
 from namewall.kube.resources import CILIUM_CLUSTERWIDE_NETWORK_POLICIES, CILIUM_NETWORK_POLICIES, Resource
 
 Object = dict[str, Any]
+Key = tuple[str, str, str]
+"""Kind, namespace and name."""
 log = logging.getLogger("namewall.agent")
 
+WORDS = {
+    "Programmed": "the kernel enforces this generation",
+    "Audit": "nothing of it is enforced: what it would change is told (`namewall observe --verdict AUDIT`)",
+}
+"""Reason → message; NotProgrammed has the error's."""
 KINDS = {
     "CiliumNetworkPolicy": CILIUM_NETWORK_POLICIES,
     "CiliumClusterwideNetworkPolicy": CILIUM_CLUSTERWIDE_NETWORK_POLICIES,
@@ -25,34 +33,39 @@ class PolicyStatus:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._queue: asyncio.Queue[tuple[Resource, Object, str]] = asyncio.Queue()
-        self._told: dict[str, tuple[int, str]] = {}
+        self._queue: asyncio.Queue[tuple[Resource, Object, str, str]] = asyncio.Queue()
+        self._told: dict[str, tuple[int, str, str]] = {}
 
-    def programmed(self, policies: list[Object], error: str = "") -> None:
-        """These objects, at these generations, are in the kernel (or are not, and why)."""
+    def programmed(
+        self, policies: list[Object], error: str = "", audited: Collection[Key] = frozenset()
+    ) -> None:
+        """These objects, at these generations, are in the kernel (or are not, and why); those `audited` in audit."""
         live = set()
         for obj in policies:
             uid = obj["metadata"]["uid"]
             live.add(uid)
-            said = obj["metadata"].get("generation", 1), error
+            metadata = obj["metadata"]
+            key = str(obj.get("kind")), metadata.get("namespace") or "", metadata["name"]
+            reason = "NotProgrammed" if error else "Audit" if key in audited else "Programmed"
+            said = metadata.get("generation", 1), error, reason
             resource = KINDS.get(obj.get("kind", ""))
             if resource is not None and self._told.get(uid) != said:
                 self._told[uid] = said
-                self._queue.put_nowait((resource, obj, error))
+                self._queue.put_nowait((resource, obj, error, reason))
         self._told = {uid: said for uid, said in self._told.items() if uid in live}
 
     async def run(self) -> None:
         while True:
-            resource, obj, error = await self._queue.get()
+            resource, obj, error, reason = await self._queue.get()
             metadata = obj["metadata"]
             generation = metadata.get("generation", 1)
-            if _says(obj, generation, error):
+            if _says(obj, generation, reason):
                 continue
             condition = {
                 "type": "Programmed",
                 "status": "False" if error else "True",
-                "reason": "NotProgrammed" if error else "Programmed",
-                "message": error or "the kernel enforces this generation",
+                "reason": reason,
+                "message": error or WORDS[reason],
                 "observedGeneration": generation,
                 "lastTransitionTime": timestamp(),
             }
@@ -81,11 +94,9 @@ class PolicyStatus:
                 self._told.pop(metadata["uid"], None)
 
 
-def _says(obj: Object, generation: int, error: str) -> bool:
+def _says(obj: Object, generation: int, reason: str) -> bool:
     for condition in (obj.get("status") or {}).get("conditions") or []:
         if condition.get("type") == "Programmed":
-            return bool(
-                condition.get("observedGeneration") == generation
-                and (condition.get("status") == "False") == bool(error)
-            )
+            said = condition.get("observedGeneration"), condition.get("reason")
+            return bool(said == (generation, reason))
     return False

@@ -191,6 +191,10 @@ def test_a_policy_in_audit_denies_nothing_and_says_what_it_would(node: Node) -> 
     assert node.type("kubectl apply -f tried.yaml").code == 0
     try:
         assert node.type("kubectl wait --for=condition=Programmed cnp/tried").code == 0
+        conditions = {
+            c["type"]: c for c in node.json("kubectl get cnp tried -o json")["status"]["conditions"]
+        }
+        assert (conditions["Programmed"]["status"], conditions["Programmed"]["reason"]) == ("True", "Audit")
         assert node.curl("frontend", "http://backend:8080") == 0
         (flow,) = eventually(lambda: node.flows("--verdict AUDIT --from-pod frontend"))
         assert (flow["verdict"], flow["drop_reason_desc"]) == ("AUDIT", "POLICY_DENY")
@@ -199,6 +203,7 @@ def test_a_policy_in_audit_denies_nothing_and_says_what_it_would(node: Node) -> 
         assert "AUDITED" in line
         # Without the annotation it holds.
         assert node.type("kubectl annotate cnp tried namewall.io/mode-").code == 0
+        assert eventually(lambda: "the kernel enforces" in node.type("kubectl get cnp tried -o yaml").output)
         assert eventually(lambda: node.curl("frontend", "http://backend:8080", 1) != 0)
     finally:
         node.type("kubectl delete cnp tried")
