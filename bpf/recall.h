@@ -27,7 +27,8 @@ struct recalled {
 	__u32 granted;
 	__u32 told;
 	__u64 answer;
-	__u64 reserved[3]; /* one line of the cache; see `questions` in maps.h */
+	__u64 body; /* of all of that answer's octets, and the second it came in */
+	__u64 reserved[2]; /* one line of the cache; see `questions` in maps.h */
 };
 
 struct recalled_set {
@@ -173,6 +174,7 @@ static __always_inline void remember(struct work *w, bool passes)
 		fresh.granted = set->ways[0].granted;
 		fresh.told = set->ways[0].told;
 		fresh.answer = set->ways[0].answer;
+		fresh.body = set->ways[0].body;
 	} else {
 		set->ways[1] = set->ways[0];
 	}

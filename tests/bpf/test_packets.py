@@ -645,10 +645,12 @@ def test_an_answer_is_told_when_it_says_something_new(lab: Lab, pod: Pod, bench:
     lab.apply(tables(names("a.example."), pod.row()))
     assert len(told(one)) == 1
     assert told(one) == []
+    assert told(two) == [("a.example.", ("203.0.113.2",), 100)]
     assert len(told(one, two)) == 1
     assert told(two, one) == []
     assert told(two.replace(" 100 ", " 120 "), one.replace(" 100 ", " 120 ")) == []
     assert len(told(two.replace(" 100 ", " 140 "), one.replace(" 100 ", " 140 "))) == 1
+    assert {str(grant.address) for grant in lab.datapath.grants()} == {"203.0.113.1", "203.0.113.2"}
     lab.apply(tables(names("a.example.", "b.example."), pod.row()))
     assert len(told(two.replace(" 100 ", " 140 "), one.replace(" 100 ", " 140 "))) == 1
 
