@@ -513,6 +513,22 @@ def test_the_mark_set_inside_a_pod_leads_nowhere(lab: Lab, pod: Pod, agent: Agen
             listener.accept()
 
 
+def test_without_the_rule_nothing_goes_past_the_proxy_and_it_comes_back(
+    lab: Lab, pod: Pod, agent: Agent
+) -> None:
+    """systemd-networkd removes rules that are not its own when it starts."""
+    agent.apply(tables(ruled("kubernetes.io."), pod.row()))
+    with inside(lab.node):
+        transparent.unroute(lab.instance)
+    for server in (RESOLVER4, RESOLVER6):
+        assert not pod.connects(server, 53, timeout=0.5)
+    assert lab.server.clients == []
+    with inside(lab.node):
+        lab.datapath.recheck()
+    for server in (RESOLVER4, RESOLVER6):
+        assert ask(pod, "kubernetes.io", server=server).rcode() == dns.rcode.NOERROR
+
+
 def test_a_firewall_that_drops_what_comes_in_is_named(lab: Lab) -> None:
     with inside(lab.node):
         assert transparent.input_obstacles() == []

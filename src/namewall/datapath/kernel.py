@@ -53,6 +53,8 @@ class KernelDatapath:
         self._numbers_file = f"{instance.run_dir}/numbers.json"
         self._attachments = Attachments(f"{self._pins}/links")
         self._objects: objects.Objects | None = None
+        self._led: tuple[int, ...] = ()
+        """IP versions whose DNS over TCP is led to a proxy."""
 
     # Life: load, close, unload.
 
@@ -321,8 +323,13 @@ class KernelDatapath:
         return failed
 
     def recheck(self) -> None:
-        """The next `apply` looks at each interface's links again, which others can remove."""
+        """The next `apply` looks at each interface's links again. Others can remove them, and routing rules."""
         self._attached.clear()
+        if self._led:
+            try:
+                route(self._instance, self._led)
+            except Cannot as error:
+                log.warning("DNS over TCP under `rules.dns` drops: %s", error)
 
     def _attach(self, endpoints: Iterable[EndpointRow], opened: objects.Objects) -> list[str]:
         failed = []
@@ -374,6 +381,7 @@ class KernelDatapath:
     def lead_to(self, ports: Mapping[int, int]) -> None:
         """See `base.Datapath.lead_to`. Raises Cannot."""
         self._loaded()
+        self._led = tuple(ports)
         route(self._instance, ports)
         self._config.marks = self._instance.proxy_mark, self._instance.socket_mark
         self._config.ports = ports.get(4, 0), ports.get(6, 0)
