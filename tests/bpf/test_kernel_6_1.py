@@ -7,7 +7,7 @@ from guest import CannotBoot, boot
 
 FILES = (
     "tests/bpf/test_names.py tests/bpf/test_packets.py tests/bpf/test_verdicts.py tests/bpf/test_tcp_dns.py "
-    "tests/bpf/test_dns_settings.py tests/bpf/test_verify_name.py"
+    "tests/bpf/test_dns_settings.py tests/bpf/test_verify_name.py tests/bpf/test_audit.py"
 )
 LEFT_OUT = (
     "(part3 or not verdict_of_policy) "
