@@ -62,7 +62,7 @@ TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
 @click.option(
     "--dns-rate",
     type=click.IntRange(0, 1000000),
-    help="DNS questions a second of one pod; 0 is no limit. [10000]",
+    help="DNS questions a second of one pod; 0 is no limit. [5000]",
 )
 @click.option(
     "--dns-max-label",

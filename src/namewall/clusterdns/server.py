@@ -295,6 +295,8 @@ def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not host else 1)
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:  # as much as the host allows: what comes while others have the processor waits here
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
         bound.bind((host or "::", port))
         if kind == socket.SOCK_STREAM:
             bound.listen(128)

@@ -45,8 +45,9 @@ MAPS = (
 )
 PROGRAMS = ("from_endpoint", "to_endpoint", "maintain")
 SECOND = 1_000_000_000
-BURST = 2
-"""Seconds' worth of an endpoint's questions that may come at once."""
+BURST, LEAST_BURST = 0.1, 20
+"""How many of an endpoint's questions may come at once: so many seconds' worth, and no less than so many. A tenth of
+a second's is what a DNS server's socket still holds while it waits for its turn of the processor."""
 REFUSALS: tuple[Refusal, ...] = ("auto", "refused", "nxdomain")
 
 
@@ -181,6 +182,10 @@ class Config:
         config.write()
         return config
 
+    def _cost(self) -> int:
+        """Nanoseconds that a question fills its endpoint's bucket for."""
+        return SECOND // self.dns.rate if self.dns.rate else 0
+
     def write(self) -> None:
         gateway4, gateway6 = map(layout.pack_address, self.gateways)
         libbpf.update(
@@ -192,8 +197,8 @@ class Config:
                 self.epoch,
                 layout.REFUSALS[self.dns.refusal],
                 self.secret,
-                SECOND // self.dns.rate if self.dns.rate else 0,
-                BURST * SECOND,
+                self._cost(),
+                max(int(BURST * SECOND), LEAST_BURST * self._cost()),
                 self.dns.longest_label,
                 self.dns.grace,
                 *self.marks,

@@ -63,7 +63,7 @@ class Cluster:
     """Only answers to questions that a `rules.dns` let through teach, as in Cilium."""
     dns_refusal: Refusal = "auto"
     grace: int = 0
-    dns_rate: int = 10000
+    dns_rate: int = 5000
     dns_max_label: int = 0
     """These four as in state.tables.DnsSettings."""
 
@@ -102,7 +102,7 @@ class Cluster:
             strict_dns_rules=document["strictDNSRules"],
             dns_refusal=document.get("dnsRefusal", "auto"),
             grace=document.get("grace", 0),
-            dns_rate=document.get("dnsRate", 10000),
+            dns_rate=document.get("dnsRate", 5000),
             dns_max_label=document.get("dnsMaxLabel", 0),
         )
 
