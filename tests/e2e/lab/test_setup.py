@@ -35,4 +35,4 @@ def test_it_is_quick_and_quiet_when_nothing_is_missing_and_path_has_no_sbin() ->
 def test_an_argument_it_does_not_know_is_wrong_usage() -> None:
     done = _run("everything")
     assert done.returncode == 2
-    assert "usage: scripts/setup [lab|test]" in done.stderr
+    assert "usage: scripts/setup [lab|test|bench]" in done.stderr
