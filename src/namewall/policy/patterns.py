@@ -63,10 +63,6 @@ class Pattern:
         return self.form == MATCH_ALL
 
     @property
-    def is_name(self) -> bool:
-        return "*" not in self.form
-
-    @property
     def inert(self) -> bool:
         return len(self.form) > MAX_FQDN
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from namewall.model.names import MAX_FQDN
 from namewall.policy.patterns import Pattern, granted, matches_form, normalize
 from spec import oracle
 
@@ -65,3 +66,30 @@ def test_many_stars_do_not_explode() -> None:
     begin = time.monotonic()
     assert not Pattern.of("*a" * 60 + "b").matches("a" * 200)
     assert time.monotonic() - begin < 0.05
+
+
+def test_match_all_and_forms_too_long_to_match_are_told() -> None:
+    assert Pattern.of("*").is_match_all
+    assert not Pattern.of("*.io").is_match_all
+    longest = ".".join(["a" * 63] * 3 + ["b" * (MAX_FQDN - 3 * 64 - 1)])
+    assert len(Pattern.of(longest).form) == MAX_FQDN
+    assert not Pattern.of(longest).inert
+    assert Pattern.of(longest).matches(longest)
+    assert Pattern.of(longest + "b").inert
+    assert not Pattern.of(longest + "b").matches(longest + "b")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*", "x.y", True),
+        ("ab*ba.io", "aba.io", False),
+        ("ab*ba.io", "abba.io", True),
+        ("a*b*b.io", "ab.io", False),
+        ("a*b*b.io", "abb.io", True),
+        ("*a*.io", "ab.io", True),
+        ("*a*.io", "bb.io", False),
+    ],
+)
+def test_pieces_around_stars_do_not_overlap(pattern: str, name: str, matches: bool) -> None:
+    assert Pattern.of(pattern).matches(name) is matches
