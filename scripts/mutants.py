@@ -53,6 +53,7 @@ THEN = (
     "tests/unit/policy/test_indexes.py",
     "tests/unit/policy/test_parse.py",
     "tests/unit/policy/test_patterns.py",
+    "tests/unit/policy/test_ports.py",
     "tests/unit/policy/test_references.py",
     "tests/property/test_meaning.py",
     "tests/property/test_laws.py",
