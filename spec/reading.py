@@ -71,7 +71,8 @@ class Rule:
 
 
 def in_audit(raw: Raw) -> bool:
-    if (raw["metadata"].get("annotations") or {}).get("namewall.io/mode") == "audit":
+    annotations = raw["metadata"].get("annotations")
+    if isinstance(annotations, dict) and annotations.get("namewall.io/mode") == "audit":
         by("10.4")
         return True
     return False
