@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
+from hypothesis import settings
+
+# `make test` judges a change by the same examples each time; what chance finds is for `make test-long`.
+settings.register_profile("same", derandomize=True)
+if "NAMEWALL_EXAMPLES" not in os.environ:
+    settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:

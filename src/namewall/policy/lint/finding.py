@@ -53,9 +53,19 @@ class Project:
     def by_subject(self) -> Subjects:
         return Subjects(self.rules)
 
+    @cached_property
+    def audited(self) -> frozenset[int]:
+        """Numbers of the policies that are in audit: they decide nothing for those enforced."""
+        return frozenset(index for index, policy in self.catalog.numbered() if policy.audit)
+
     def around(self, rule: Rule) -> Iterator[tuple[int, Rule]]:
         """The rules of its direction that protect everyone whom the rule protects, itself among them."""
-        return (each for each in self.by_subject.around(rule.subject) if each[1].direction is rule.direction)
+        tried = bool(self.audited) and self.catalog.number_of(rule.origin) in self.audited
+        return (
+            each
+            for each in self.by_subject.around(rule.subject)
+            if each[1].direction is rule.direction and (tried or each[0] not in self.audited)
+        )
 
     def allows(self, direction: Direction | None = None) -> Iterator[tuple[int, Rule]]:
         for index, rule in self.rules:
