@@ -16,7 +16,8 @@ from namewall.datapath.kernel import check_support
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bpf_lab import Lab  # noqa: E402
+from bpf_lab import Lab, Pod  # noqa: E402
+from packets import Bench  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +40,17 @@ def shared_lab() -> Iterator[Lab]:
     for lab in _lab():
         lab.load()
         yield lab
+
+
+@pytest.fixture
+def pod(lab: Lab) -> Pod:
+    """A new one for each test: its maps are new too."""
+    return lab.pod(max(lab.pods, default=0) + 1)
+
+
+@pytest.fixture
+def bench(lab: Lab, pod: Pod) -> Bench:
+    return Bench(lab)
 
 
 def _lab() -> Iterator[Lab]:

@@ -25,16 +25,6 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     shared_lab.apply(NodeTables())
 
 
-@pytest.fixture
-def pod(lab: Lab) -> Pod:
-    return lab.pod(max(lab.pods, default=0) + 1)
-
-
-@pytest.fixture
-def bench(lab: Lab, pod: Pod) -> Bench:
-    return Bench(lab)
-
-
 def play(lab: Lab, pod: Pod, enforced: MapState, together: MapState) -> None:
     row = replace(pod.row(policy=1), audit=2)
     lab.apply(tables(enforced, row, policies={1: enforced, 2: together}))

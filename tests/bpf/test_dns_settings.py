@@ -43,16 +43,6 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     shared_lab.apply(NodeTables())
 
 
-@pytest.fixture
-def pod(lab: Lab) -> Pod:
-    return lab.pod(max(lab.pods, default=0) + 1)
-
-
-@pytest.fixture
-def bench(lab: Lab, pod: Pod) -> Bench:
-    return Bench(lab)
-
-
 def own(pod: Pod, other: str) -> Address:
     return a(pod.ipv6 if ":" in other else pod.ipv4)
 

@@ -118,12 +118,6 @@ def lab(attached: Lab) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def pod(lab: Lab) -> Pod:
-    """A new one for each test: its maps are new too."""
-    return lab.pod(max(lab.pods, default=0) + 1)
-
-
-@pytest.fixture
 def agent(lab: Lab) -> Iterator[Agent]:
     agent = Agent(lab)
     yield agent

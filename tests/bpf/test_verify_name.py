@@ -29,16 +29,6 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     shared_lab.apply(NodeTables())
 
 
-@pytest.fixture
-def pod(lab: Lab) -> Pod:
-    return lab.pod(max(lab.pods, default=0) + 1)
-
-
-@pytest.fixture
-def bench(lab: Lab, pod: Pod) -> Bench:
-    return Bench(lab)
-
-
 def hello(name: str | None, alpn: int = 0) -> bytes:
     """What OpenSSL sends first; `alpn` makes it longer."""
     context = ssl.create_default_context()

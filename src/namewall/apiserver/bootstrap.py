@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from namewall.apiserver import podfields, registry, schema
-from namewall.apiserver.columns import Column
 from namewall.apiserver.registry import BY_KEY, Resource
 from namewall.apiserver.store import Key
 from namewall.apiserver.values import Object, timestamp
@@ -36,13 +35,6 @@ def seed(writer: Writer) -> None:
 def _create(writer: Writer, resource: Resource, obj: Object) -> None:
     if writer.store.get_raw(Key(resource.key, "", obj["metadata"]["name"])) is None:
         writer.create(resource, "", obj, Options("namewall"))
-
-
-def _column(column: Column) -> Object:
-    entry: Object = {"name": column.name, "type": column.type, "jsonPath": column.name}
-    if column.priority:
-        entry["priority"] = column.priority
-    return entry
 
 
 def _define(writer: Writer, resource: Resource) -> None:

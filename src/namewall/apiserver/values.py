@@ -56,11 +56,6 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def micro_timestamp(seconds: float) -> str:
-    """metav1.MicroTime."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def parse_timestamp(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time; ValueError where it is none."""
     return datetime.fromisoformat(text).timestamp()

@@ -127,10 +127,6 @@ def pack_prefix(prefix: Network) -> bytes:
     return PREFIX_KEY.pack(length, pack_address(prefix.network_address))
 
 
-def pack_grants(slots: list[int]) -> bytes:
-    return struct.pack("<4Q", *slots)
-
-
 def unpack_grants(raw: bytes) -> tuple[int, ...]:
     """Slots: class in the high 32 bits, deadline in the low."""
     return struct.unpack("<4Q", raw)

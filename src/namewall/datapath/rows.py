@@ -37,7 +37,6 @@ Selectors = Mapping[str, tuple[int, ...]]
 ALL_IPV4 = layout.pack_prefix(ip_network("0.0.0.0/0"))
 NO_CLASS = layout.NUMBER.pack(0)
 """IPv4 addresses lie in ::ffff:0:0/96 as keys, and so in ::/0: a row for all of IPv4 is always there."""
-NOTHING_READY = layout.SERVICE.pack(0, b"")
 TOO_MANY = layout.SERVICE.pack(layout.MAX_BACKENDS + 1, b"")
 
 

@@ -5,7 +5,7 @@ Pure: `to_dict` and `from_dict` are each other's inverse; the CLI keeps the docu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
@@ -105,9 +105,6 @@ class Cluster:
             dns_rate=document.get("dnsRate", 5000),
             dns_max_label=document.get("dnsMaxLabel", 0),
         )
-
-    def with_port(self, port: int) -> Cluster:
-        return replace(self, listen_port=port)
 
 
 def parse_cidrs(text: str, option: str) -> tuple[Network, ...]:

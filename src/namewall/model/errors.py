@@ -1,8 +1,7 @@
 """What can be wrong, and whose fault it is.
 
-    NamewallError
-    ├── InvalidInput     the user's words are wrong; carries Problems              exit code 2
-    └── Cannot           the words are right, this machine or server cannot        exit code 3
+    Problem     the user's words are wrong                               exit code 2
+    Cannot      the words are right, this machine or server cannot       exit code 3
 
 A Problem is a value, not an exception: parse and lint collect all of them. The API server turns problems into
 a Status with causes, the CLI prints one a line. Messages that Cilium's users know are kept word for word;
@@ -11,7 +10,6 @@ ours are in lower case, without a full stop, with user text in backticks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,14 +42,6 @@ def _shown(char: str) -> str:
 
 class NamewallError(Exception):
     """Base of what Namewall raises on purpose."""
-
-
-class InvalidInput(NamewallError):
-    """The input is wrong; `problems` says where."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class Cannot(NamewallError):

@@ -10,7 +10,6 @@ import fcntl
 import os
 import struct
 
-CLONE_NEWNS = 0x0002_0000
 CLONE_NEWUTS = 0x0400_0000
 CLONE_NEWIPC = 0x0800_0000
 CLONE_NEWNET = 0x4000_0000
