@@ -134,6 +134,7 @@ enum refusal {
 	REFUSAL_NXDOMAIN = 2,
 };
 
+/* Up to `secret` the same in every schema: datapath/succession.py reads it of older ones. */
 struct config {
 	__u32 schema;
 	__u32 generation; /* of everything a verdict depends on: flows judged under another are judged again */
@@ -153,7 +154,7 @@ struct config {
 	struct address gateway6;
 };
 
-/* Key: interface index of the host's side. `slot` finds the endpoint's own maps. */
+/* Key: interface index of the host's side. `slot` finds the endpoint's own maps; up to it the same in every schema. */
 struct endpoint {
 	__u32 id;
 	__u32 scope;
@@ -274,7 +275,8 @@ struct grant_hand {
 	__u32 evicted; /* addresses that went before their time */
 };
 
-/* One question on its way: the lowest bit of `hash` says whether its answer teaches. */
+/* One question on its way, noted for whichever epoch its answer meets: a change here or of question_hash() needs
+ * another name in datapath/layout.py (QUESTIONS). The lowest bit of `hash` says whether its answer teaches. */
 struct pending {
 	__u64 hash;
 	__u32 asked;

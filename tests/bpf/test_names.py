@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import dns.message
 import dns.rcode
 import pytest
 from bpf_lab import (
@@ -25,7 +28,7 @@ from bpf_lab import (
     tables,
 )
 
-from namewall.datapath import libbpf
+from namewall.datapath import layout, libbpf, objects
 from namewall.datapath.base import Options
 from namewall.datapath.kernel import KernelDatapath
 from namewall.fqdn.automaton import TooManyStates
@@ -129,6 +132,44 @@ def test_lost_numbers_begin_anew_without_a_gap(lab: Lab) -> None:
     assert not pod.connects(WORLD4[1])
     epochs = [name for name in os.listdir(lab.instance.pin_dir) if name != "links"]
     assert epochs == [f"{lab.datapath._numbers.epoch:08x}"]
+
+
+def test_a_question_on_its_way_outlives_its_epoch(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked under one layout of the maps and answered under the next, where it also teaches."""
+    zone(lab)
+    pod = lab.pod()
+    lab.load()
+    wanted = tables(names("kubernetes.io."), pod.row())
+    lab.apply(wanted)
+    asked, changed = threading.Event(), threading.Event()
+
+    def late(response: dns.message.Message) -> list[bytes]:
+        asked.set()
+        changed.wait(5)
+        return [response.to_wire()]
+
+    lab.server.rewrite = late
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(pod.ask, "kubernetes.io", timeout=5)
+        assert asked.wait(5)
+        before = lab.datapath._numbers.epoch
+        monkeypatch.setattr(objects, "usable", lambda *_: False)
+        lab.restart()
+        monkeypatch.undo()
+        lab.apply(wanted)
+        assert lab.datapath._numbers.epoch != before
+        assert not pod.connects(WORLD4[0])
+        changed.set()
+        assert answer.result() is not None
+    assert pod.connects(WORLD4[0])
+    lab.restart()
+    assert pod.ask("kubernetes.io") is not None
+
+
+def test_what_a_later_version_must_find_where_it_is() -> None:
+    """datapath/succession.py reads these fields of maps of any schema."""
+    assert (layout.CONFIG.offset("secret"), layout.CONFIG.fields["secret"]) == (16, "Q")
+    assert (layout.ENDPOINT.offset("slot"), layout.ENDPOINT.fields["slot"]) == (8, "I")
 
 
 def test_the_packets_meet_the_programs(lab: Lab) -> None:

@@ -22,6 +22,7 @@ from namewall.datapath.maps import PerEndpoint, Table, memory
 from namewall.datapath.names import Names
 from namewall.datapath.numbers import read_numbers, write_numbers
 from namewall.datapath.slots import Slots
+from namewall.datapath.succession import Succession, succeed
 from namewall.datapath.support import check_support
 from namewall.datapath.transparent import route, unroute
 from namewall.model.errors import Cannot
@@ -80,11 +81,14 @@ class KernelDatapath:
             write_numbers(self._numbers_file, numbers)
         self._objects = opened = objects.open_pins(self._pins, numbers.epoch, replaced)
         maps = opened.maps
-        self._config = objects.Config.read(maps["config"], numbers.epoch, (GATEWAY4, GATEWAY6))
+        before = succeed(self._pins, numbers.epoch)
+        gateways = GATEWAY4, GATEWAY6
+        self._config = objects.Config.read(maps["config"], numbers.epoch, gateways, before.secret)
         self._tables = {name: Table(maps[name]) for name in TABLES}
         self._connections = PerEndpoint(maps["connections"])
         self._slots = Slots(self._options, self._connections, maps)
         self._slots.adopt(self._tables["endpoints"].rows)
+        self._slots.succeed(before)
         self._names = Names(numbers, maps["automaton"], opened.programs["maintain"])
         self._events = EventReader(maps["events"])
         self._desired = NodeTables()
@@ -115,6 +119,7 @@ class KernelDatapath:
     def close(self) -> None:
         if self._objects is not None:
             self._events.close()
+            self._slots.succeed(Succession())
             self._objects.close()
             self._objects = None
 
@@ -213,6 +218,7 @@ class KernelDatapath:
         self._policies = {key: (number, tables.policies[key]) for key, number in numbers_of.items()}
         self._desired = tables
         objects.remove_other_epochs(self._pins, self._numbers.epoch)
+        self._slots.succeed(Succession())
         if failed:
             raise OSError("; ".join(failed))
 

@@ -21,6 +21,8 @@ GRANT_SLOTS = 4
 GRANT_PAGES = 32
 PENDING_SETS = 2048
 PENDING_SET_BYTES = 64
+QUESTIONS = "questions"
+"""The name of an endpoint's map of questions: another one whenever its size or what it holds or hashes changes."""
 
 ENFORCE_INGRESS, ENFORCE_EGRESS, REBINDING_STRICT, LEARNS_NAMES, VERIFY_NAMES = 1, 2, 4, 8, 16
 REFUSALS = {"auto": 0, "refused": 1, "nxdomain": 2}

@@ -82,6 +82,8 @@ def usable(pin_dir: str, numbers: Numbers) -> bool:
     except OSError:
         return False
     try:
+        if libbpf.map_info(fd).value_size != layout.CONFIG.size:
+            return False  # of another schema
         raw = libbpf.lookup(fd, bytes(4), layout.CONFIG.size)
     except OSError:
         return False
@@ -169,16 +171,17 @@ class Config:
     """The proxy's, for IPv4 and IPv6; 0 is none."""
 
     @classmethod
-    def read(cls, fd: int, epoch: int, gateways: tuple[Address, Address]) -> Config:
+    def read(
+        cls, fd: int, epoch: int, gateways: tuple[Address, Address], secret: int | None = None
+    ) -> Config:
+        """`secret` is for a row that is new; None makes one up."""
         raw = libbpf.lookup(fd, bytes(4), layout.CONFIG.size) or bytes(layout.CONFIG.size)
-        schema, generation, _, refusal, secret, question_ns, _, label, grace, *more = layout.CONFIG.unpack(
-            raw
-        )
+        schema, generation, _, refusal, held, question_ns, _, label, grace, *more = layout.CONFIG.unpack(raw)
         if not schema:
-            generation, secret = 1, secrets.randbits(64)
+            generation, held = 1, secrets.randbits(64) if secret is None else secret
         rate = round(SECOND / question_ns) if question_ns else 0
         dns = DnsSettings(REFUSALS[refusal], grace, rate, label)
-        config = cls(fd, generation, epoch, secret, gateways, dns, (more[0], more[1]), (more[2], more[3]))
+        config = cls(fd, generation, epoch, held, gateways, dns, (more[0], more[1]), (more[2], more[3]))
         config.write()
         return config
 

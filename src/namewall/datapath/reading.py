@@ -125,6 +125,10 @@ class Pins:
         self._numbers = read_numbers(f"{instance.run_dir}/numbers.json")
         folder = objects.epoch_dir(instance.pin_dir, self._numbers.epoch)
         self._maps: dict[str, int] = {}
+        if os.path.exists(folder) and not objects.usable(instance.pin_dir, self._numbers):
+            raise Cannot(
+                "the kernel's tables are of another version of namewall; run `namewall up` of this one"
+            )
         try:
             for name in objects.MAPS:
                 self._maps[name] = libbpf.open_pin(f"{folder}/{name}")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from namewall.datapath import layout, libbpf
 from namewall.datapath.base import Options
 from namewall.datapath.maps import PerEndpoint
+from namewall.datapath.succession import Succession
 from namewall.state.tables import EndpointRow
 
 
@@ -25,6 +26,12 @@ class Slots:
         self._slots: dict[int, tuple[int, int]] = {}
         """Interface index → scope and slot, also where the slot is only set aside."""
         self._made: set[int] = set()
+        self._succession = Succession()
+
+    def succeed(self, succession: Succession) -> None:
+        """Endpoints that are made from now on go on with what another epoch had of them."""
+        self._succession.close()
+        self._succession = succession
 
     def adopt(self, endpoints: Mapping[bytes, bytes]) -> None:
         for key, value in endpoints.items():
@@ -58,10 +65,15 @@ class Slots:
             slot, libbpf.create_map(libbpf.MAP_HASH, "grants", key, value, self._options.grants, flags)
         )
         self.orders.put(slot, self._make_order(self._options.grants))
-        sets = layout.PENDING_SET_BYTES, layout.PENDING_SETS
-        questions = libbpf.create_map(libbpf.MAP_ARRAY, "questions", 4, *sets, libbpf.BPF_F_MMAPABLE)
-        self.questions.put(slot, questions)
+        self.questions.put(slot, self._questions(row.ifindex))
         self._made.add(slot)
+
+    def _questions(self, ifindex: int) -> int:
+        inherited = self._succession.questions.pop(ifindex, None)
+        if inherited is not None:
+            return inherited
+        sets = layout.PENDING_SET_BYTES, layout.PENDING_SETS
+        return libbpf.create_map(libbpf.MAP_ARRAY, layout.QUESTIONS, 4, *sets, libbpf.BPF_F_MMAPABLE)
 
     @staticmethod
     def _make_order(size: int) -> int:
