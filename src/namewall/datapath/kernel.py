@@ -21,6 +21,7 @@ from namewall.datapath.events import EventReader
 from namewall.datapath.maps import PerEndpoint, Table, memory
 from namewall.datapath.names import Names
 from namewall.datapath.numbers import read_numbers, write_numbers
+from namewall.datapath.policies import Policies
 from namewall.datapath.slots import Slots
 from namewall.datapath.succession import Succession, succeed
 from namewall.datapath.support import check_support
@@ -29,7 +30,7 @@ from namewall.model.errors import Cannot
 from namewall.model.flow import DropReason, Event, Flow, Learned, MatchType
 from namewall.model.instance import Instance
 from namewall.model.net import Direction, Network, Protocol, is_private
-from namewall.policy.map_state import MapState, RuleOrigin
+from namewall.policy.map_state import RuleOrigin
 from namewall.state.tables import EndpointRow, NodeTables, VipKey
 
 __all__ = ["KernelDatapath", "Options", "check_support"]
@@ -92,7 +93,7 @@ class KernelDatapath:
         self._names = Names(numbers, maps["automaton"], opened.programs["maintain"])
         self._events = EventReader(maps["events"])
         self._desired = NodeTables()
-        self._policies: dict[int, tuple[int, MapState]] = {}
+        self._policies = Policies(numbers, self._names)
         self._attached: set[int] = set()
         self._dns_ports = self._read_dns_ports()
         self._next_sweep = 0.0
@@ -149,10 +150,13 @@ class KernelDatapath:
         old_prefixes = self._known_prefixes()
         for prefix in new_prefixes:
             self._numbers.of_prefix(prefix)
-        selectors = rows.classes_by_selector(self._numbers)
-        policies, numbers_of = self._number_policies(tables, selectors)
-        values = self._endpoint_values(tables, numbers_of)
-        dns_rules = self._dns_rules(selectors)
+        table, selectors = self._tables, self._numbers.by_selector
+        running = {fields[0]: fields[4] for fields in self._realized_endpoints().values()}
+        realized = self._policies.prepare(tables, selectors, table["policies"].rows, running)
+        policies = {key: value for one in realized.values() for key, value in one.rows.items()}
+        values = self._endpoint_values(tables, {name: one.number for name, one in realized.items()})
+        # Of all sets known: those of the policies to be, and those that go with the rows that go.
+        dns_rules = rows.dns_rule_rows(self._numbers, list(self._numbers.rules), selectors)
         ipcache = rows.ipcache_rows(tables.ipcache)
         services = rows.service_rows(
             tables.services, tables.ipcache, {p: self._numbers.prefixes[p] for p in new_prefixes}
@@ -168,7 +172,7 @@ class KernelDatapath:
         if self._numbers.changed:
             write_numbers(self._numbers_file, self._numbers)
 
-        table = self._tables
+        self._policies.begin()
         changed = table["ipcache"].put(ipcache)
         # Prefixes that are new to the old policies count there as what lies around them did.
         changed |= table["policies"].put(
@@ -209,13 +213,13 @@ class KernelDatapath:
         removed |= table["cidrs"].put(cidrs)
         removed |= table["cidrs"].prune(cidrs)
         removed |= table["policies"].prune(policies)
-        self._forget_rules()
-        table["dns_rules"].prune(self._dns_rules(selectors))
+        used = self._forget_rules()
+        table["dns_rules"].prune({key for key in dns_rules if rows.rules_of(key) in used})
         self._write_dns_ports(rows.dns_ports_of(tables))
         if removed:
             self._config.bump()
         self._forget_prefixes(new_prefixes)
-        self._policies = {key: (number, tables.policies[key]) for key, number in numbers_of.items()}
+        self._policies.settle(realized)
         self._desired = tables
         objects.remove_other_epochs(self._pins, self._numbers.epoch)
         self._slots.succeed(Succession())
@@ -245,62 +249,13 @@ class KernelDatapath:
         """Nothing pinned refers to a CIDR class but rows, so that unused ones may go (not their numbers)."""
         self._numbers.prefixes = {p: n for p, n in self._numbers.prefixes.items() if p in used}
 
-    def _forget_rules(self) -> None:
-        in_use = {layout.POLICY_ENTRY.unpack(value)[3] for value in self._tables["policies"].rows.values()}
+    def _forget_rules(self) -> set[int]:
+        """The sets of DNS rules that some row refers to, which are kept."""
+        values = set(self._tables["policies"].rows.values())  # few are different
+        in_use = {layout.POLICY_ENTRY.unpack(value)[3] for value in values}
         in_use |= {fields[SEARCH] for fields in self._realized_endpoints().values()}
         self._numbers.forget_rules(forms for forms, number in self._numbers.rules.items() if number in in_use)
-
-    def _number_policies(
-        self, tables: NodeTables, selectors: rows.Selectors
-    ) -> tuple[rows.Rows, dict[int, int]]:
-        """All rows, and the kernel's number of each policy: its old one where nothing but new names changed."""
-        realized: dict[int, rows.Rows] = {}
-        for key, value in self._tables["policies"].rows.items():
-            realized.setdefault(rows.read_policy_key(key)[0], {})[key] = value
-        running = self._running_policies(tables)
-        taken: set[int] = set()
-        all_rows: rows.Rows = {}
-        numbers_of: dict[int, int] = {}
-        for name, state in tables.policies.items():
-            number = running.get(name)
-            built = None
-            if number is not None and number not in taken:
-                built = rows.policy_rows(state, number, self._numbers, selectors)
-                if not self._same(realized.get(number, {}), built):
-                    built = None
-            if number is None or built is None:
-                number = self._numbers.new_policy()
-                built = rows.policy_rows(state, number, self._numbers, selectors)
-            taken.add(number)
-            all_rows.update(built)
-            numbers_of[name] = number
-        return all_rows, numbers_of
-
-    def _running_policies(self, tables: NodeTables) -> dict[int, int]:
-        """The kernel's number under which each policy was written last, after a restart what endpoints say."""
-        found = {name: number for name, (number, _) in self._policies.items()}
-        held = {endpoint[0]: endpoint[4] for endpoint in self._realized_endpoints().values()}
-        for row in tables.endpoints.values():
-            if row.policy not in found and row.id in held:
-                found[row.policy] = held[row.id]
-        return found
-
-    def _same(self, held: rows.Rows, wanted: rows.Rows) -> bool:
-        """Equal, but for rows of name classes that no name is in yet, or none any more."""
-        if held == wanted:
-            return True
-        for key in held.keys() | wanted.keys():
-            if held.get(key) != wanted.get(key):
-                _, peer = rows.read_policy_key(key)
-                if peer & layout.PEER_NAME != layout.PEER_NAME or (key in held and key in wanted):
-                    return False
-                if not self._names.is_unused(peer & layout.PEER_NUMBER):
-                    return False
-        return True
-
-    def _dns_rules(self, selectors: rows.Selectors) -> rows.Rows:
-        """For all sets known: those of the policies to be, and those that go with the rows that go."""
-        return rows.dns_rule_rows(self._numbers, list(self._numbers.rules), selectors)
+        return in_use
 
     def _endpoint_values(self, tables: NodeTables, numbers_of: Mapping[int, int]) -> rows.Rows:
         values: rows.Rows = {}
@@ -465,15 +420,14 @@ class KernelDatapath:
 
     def origins(self, event: Flow) -> tuple[RuleOrigin, ...]:
         """The rules behind the entry that decided, as far as the tables of now still have it."""
-        state = next((state for number, state in self._policies.values() if number == event.policy), None)
+        state = self._policies.state_of(event.policy)
         if state is None or event.match is MatchType.NONE:
             return ()
-        selectors = rows.classes_by_selector(self._numbers)
         ports: set[int] = set()
         if event.direction is Direction.EGRESS:
             vip = VipKey(event.remote, event.remote_port, event.protocol)
             ports = {backend.port for backend in self._desired.services.get(vip, ())}
-        entries = rows.deciding(state, event, self._numbers, selectors, ports)
+        entries = rows.deciding(state, event, self._numbers, self._numbers.by_selector, ports)
         return tuple(dict.fromkeys(origin for entry in entries for origin in entry.origins))
 
     def sweep(self, now: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from namewall.datapath import libbpf
 
@@ -32,7 +32,7 @@ class Table:
             del self.rows[key]
         return bool(gone)
 
-    def prune(self, wanted: Mapping[bytes, bytes]) -> bool:
+    def prune(self, wanted: Collection[bytes]) -> bool:
         """Remove what is not wanted."""
         return self.remove([key for key in self.rows if key not in wanted])
 

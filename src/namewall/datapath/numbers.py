@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Iterable
 from ipaddress import ip_network
+from operator import itemgetter
 from typing import Any
 
 from namewall.model.net import Network
@@ -23,6 +24,8 @@ class Numbers:
     def __init__(self) -> None:
         self.epoch = 0
         self.classes: dict[frozenset[str], int] = {}
+        self.by_selector: dict[str, list[int]] = {}
+        """Selector key (`fqdn:FORM`, `dns:FORM`) → the numbers of the classes it is in, rising."""
         self.rules: dict[frozenset[str], int] = {}
         self.prefixes: dict[Network, int] = {}
         self.next_class = self.next_rules = self.next_prefix = self.next_policy = 1
@@ -40,6 +43,8 @@ class Numbers:
         number = self.classes.get(selectors)
         if number is None:
             number = self.classes[selectors] = self.next_class
+            for selector in selectors:
+                self.by_selector.setdefault(selector, []).append(number)
             self.next_class += 1
             self.changed = True
         return number
@@ -69,8 +74,11 @@ class Numbers:
         """Classes that nothing refers to any more; their numbers are not given out again."""
         kept = set(used)
         gone = [selectors for selectors, number in self.classes.items() if number not in kept]
-        for selectors in gone:
-            del self.classes[selectors]
+        numbers = {self.classes.pop(selectors) for selectors in gone}
+        for selector in frozenset().union(*gone):
+            left = [number for number in self.by_selector.pop(selector) if number not in numbers]
+            if left:
+                self.by_selector[selector] = left
         self.changed = self.changed or bool(gone)
 
     def forget_rules(self, used: Iterable[frozenset[str]]) -> None:
@@ -91,6 +99,9 @@ class Numbers:
         self.epoch, self.program = raw["epoch"], raw["program"]
         self.next_class, self.next_rules, self.next_prefix, self.next_policy = raw["next"]
         self.classes = {frozenset(selectors): number for selectors, number in raw["classes"]}
+        for selectors, number in sorted(self.classes.items(), key=itemgetter(1)):
+            for selector in selectors:
+                self.by_selector.setdefault(selector, []).append(number)
         self.rules = {frozenset(forms): number for forms, number in raw["rules"]}
         self.prefixes = {ip_network(prefix): number for prefix, number in raw["prefixes"]}
         self.changed = False

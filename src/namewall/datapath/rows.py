@@ -8,7 +8,7 @@ a service becomes the different (peer, port) pairs that policy must allow.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Generic, TypeVar
 
@@ -31,7 +31,7 @@ from namewall.policy.map_state import (
 from namewall.state.tables import EndpointRow, IpcacheRow, NodeTables, ServiceBackend, VipKey
 
 Rows = dict[bytes, bytes]
-Selectors = Mapping[str, tuple[int, ...]]
+Selectors = Mapping[str, Sequence[int]]
 """Selector key (`fqdn:FORM`, `dns:FORM`) → the numbers of the classes it is in."""
 
 ALL_IPV4 = layout.pack_prefix(ip_network("0.0.0.0/0"))
@@ -69,14 +69,6 @@ def prefixes_of(tables: NodeTables) -> set[Network]:
         if isinstance(key.peer, CidrPeer)
     }
     return named | tables.prefixes
-
-
-def classes_by_selector(numbers: Numbers) -> Selectors:
-    found: dict[str, list[int]] = defaultdict(list)
-    for selectors, number in numbers.classes.items():
-        for selector in selectors:
-            found[selector].append(number)
-    return {selector: tuple(sorted(classes)) for selector, classes in found.items()}
 
 
 def _peers(peer: Peer, numbers: Numbers, selectors: Selectors) -> Iterable[int]:
@@ -167,6 +159,13 @@ def _policy_entry(l4: L4, entry: PolicyEntry, numbers: Numbers) -> bytes:
     return layout.POLICY_ENTRY.pack(flags, 8 + l4[3] if l4[1] else 0, 0, rules)
 
 
+def renumbered(rows: Rows, policy: int) -> Rows:
+    """The same rows for another policy."""
+    start = layout.POLICY_KEY.offset("policy")
+    number = layout.NUMBER.pack(policy)
+    return {key[:start] + number + key[start + 4 :]: value for key, value in rows.items()}
+
+
 def read_policy_key(raw: bytes) -> tuple[int, int]:
     """The policy and the peer."""
     _, policy, peer, *_ = layout.POLICY_KEY.unpack(raw)
@@ -213,6 +212,11 @@ def dns_rule_rows(numbers: Numbers, used: Iterable[frozenset[str]], selectors: S
         for name_class, mask in types.items():
             rows[layout.DNS_RULE_KEY.pack(number, name_class)] = layout.NUMBER.pack(mask)
     return rows
+
+
+def rules_of(raw: bytes) -> int:
+    """The set of DNS rules that the key of such a row is of."""
+    return int(layout.DNS_RULE_KEY.unpack(raw)[0])
 
 
 def dns_ports_of(tables: NodeTables) -> set[int]:
@@ -319,16 +323,16 @@ def _backend(
     return row.identity, kind | number if number else 0, backend.port
 
 
-Realized = tuple[int, MapState]
+Numbered = tuple[int, MapState]
 """A policy and the number it has in the kernel."""
-NO_AUDIT: Realized = (0, ALLOW_ALL)
+NO_AUDIT: Numbered = (0, ALLOW_ALL)
 
 
 def endpoint_value(
     row: EndpointRow,
     slot: int,
-    policy: Realized,
-    audit: Realized = NO_AUDIT,
+    policy: Numbered,
+    audit: Numbered = NO_AUDIT,
     min_ttl: int = 60,
     search: int = 0,
 ) -> bytes:

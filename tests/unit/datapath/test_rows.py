@@ -35,7 +35,7 @@ def built(
 ) -> dict[tuple[int, int, int], tuple[int, int]]:
     """Peer, protocol, port → flags, bits."""
     state = MapState(False, True, entries)
-    found = rows.policy_rows(state, 3, numbers, rows.classes_by_selector(numbers))
+    found = rows.policy_rows(state, 3, numbers, numbers.by_selector)
     read = {}
     for raw_key, raw in found.items():
         length, policy, peer, direction, protocol, port = layout.POLICY_KEY.unpack(raw_key)
