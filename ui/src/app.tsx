@@ -1,0 +1,99 @@
+/**
+ * The shell: tabs, theme, and what every view shares (session, open files, their judgement, the announcer).
+ *
+ * The live views are loaded when they are first opened; the policy editor is the first page.
+ */
+import { type ComponentType, lazy, Suspense } from "react";
+import { PolicyView } from "./policy-view";
+import { Announcer } from "./shell/announcer";
+import { Boundary } from "./shell/boundary";
+import { address, useRoute } from "./shell/route";
+import { SessionProvider, useSession } from "./shell/session";
+import { useTheme } from "./shell/theme";
+import { JudgementProvider } from "./workspace/judgement";
+import { WorkspaceProvider } from "./workspace/workspace";
+
+interface Tab {
+  name: string;
+  title: string;
+  view: ComponentType;
+}
+
+const TABS: readonly Tab[] = [
+  { name: "policy", title: "Policy", view: PolicyView },
+  { name: "live", title: "Live", view: lazy(() => import("./live/live-view")) },
+  { name: "flows", title: "Flows", view: lazy(() => import("./live/flows-view")) },
+  { name: "map", title: "Map", view: lazy(() => import("./live/map-view")) },
+];
+
+export function App() {
+  return (
+    <Announcer>
+      <SessionProvider>
+        <WorkspaceProvider>
+          <JudgementProvider>
+            <Shell />
+          </JudgementProvider>
+        </WorkspaceProvider>
+      </SessionProvider>
+    </Announcer>
+  );
+}
+
+function Shell() {
+  const route = useRoute();
+  const { session, error } = useSession();
+  const tab = TABS.find((one) => one.name === route.tab) ?? TABS[0];
+  if (tab === undefined) return null;
+  const View = tab.view;
+  return (
+    <>
+      <a className="skip" href="#content" onClick={toContent}>
+        To the content
+      </a>
+      <header className="bar">
+        <span className="brand">Namewall</span>
+        <nav aria-label="Views">
+          <ul className="tabs">
+            {TABS.map((one) => (
+              <li key={one.name}>
+                <a href={address(one.name)} aria-current={one === tab ? "page" : undefined}>
+                  {one.title}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        {session !== null && <span className="version">{session.version}</span>}
+        <ThemeSwitch />
+      </header>
+      {error !== null && (
+        <p className="notice deny" role="alert">
+          {error}
+        </p>
+      )}
+      <main id="content" tabIndex={-1}>
+        <Boundary key={tab.name}>
+          <Suspense fallback={<p className="quiet padded">Loading …</p>}>
+            <View />
+          </Suspense>
+        </Boundary>
+      </main>
+    </>
+  );
+}
+
+/** The fragment is the route, so a link to the content moves the focus by hand. */
+function toContent(event: React.MouseEvent) {
+  event.preventDefault();
+  document.getElementById("content")?.focus();
+}
+
+function ThemeSwitch() {
+  const [theme, turn] = useTheme();
+  return (
+    <button type="button" className="plain" aria-pressed={theme === "dark"} onClick={turn}>
+      Dark
+    </button>
+  );
+}

@@ -1,0 +1,3 @@
+export default function LiveView() {
+  return <p className="quiet padded">Live: under way</p>;
+}

@@ -1,0 +1,3 @@
+export default function MapView() {
+  return <p className="quiet padded">Map: under way</p>;
+}

@@ -1,0 +1,123 @@
+/**
+ * The open files, and one history of them for the canvas and the text.
+ *
+ * A point in time is all texts (strings are shared, so a point costs a few words). Typing within a second in one
+ * file is one point. Invariant: `undo` after any edit gives the very texts before it.
+ */
+import type { PolicyFile } from "../api";
+
+/** What is shown: an object of a file, and a rule block of it (`spec`, then `specs[0]`, …). */
+export interface Place {
+  file: string;
+  object: number;
+  block: number;
+}
+
+export interface Point {
+  files: readonly PolicyFile[];
+  /** What made it so, as `add kubernetes.io`. */
+  why: string;
+}
+
+export interface Workspace {
+  past: readonly Point[];
+  now: Point;
+  future: readonly Point[];
+  place: Place;
+  /** The file that is being typed in, and the time of the last key in ms; null after anything else. */
+  typing: { file: string; at: number } | null;
+}
+
+export type WorkspaceAction =
+  | { type: "edit"; files: readonly PolicyFile[]; why: string; place?: Place }
+  | { type: "typed"; file: string; text: string; at: number }
+  | { type: "load"; files: readonly PolicyFile[] }
+  | { type: "go"; place: Partial<Place> }
+  | { type: "undo" }
+  | { type: "redo" };
+
+const LONGEST = 300; // points kept
+const PAUSE = 1000; // ms after which typing is a new point
+
+export function workspaceOf(files: readonly PolicyFile[]): Workspace {
+  return {
+    past: [],
+    now: { files, why: "" },
+    future: [],
+    place: { file: files[0]?.name ?? "", object: 0, block: 0 },
+    typing: null,
+  };
+}
+
+export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
+  switch (action.type) {
+    case "load":
+      return workspaceOf(action.files);
+    case "go":
+      return { ...state, place: within({ ...state.place, ...action.place }, state.now.files) };
+    case "edit": {
+      const place = within(action.place ?? state.place, action.files);
+      if (same(action.files, state.now.files)) return { ...state, place };
+      return { ...pushed(state), now: { files: action.files, why: action.why }, place };
+    }
+    case "typed": {
+      const files = withText(state.now.files, action.file, action.text);
+      if (same(files, state.now.files)) return state;
+      const typing = { file: action.file, at: action.at };
+      const now = { files, why: "typing" };
+      const goesOn = state.typing?.file === action.file && action.at - state.typing.at < PAUSE;
+      if (goesOn) return { ...state, now, typing, future: [] };
+      return { ...pushed(state), now, typing };
+    }
+    case "undo": {
+      const before = state.past.at(-1);
+      if (before === undefined) return state;
+      return {
+        past: state.past.slice(0, -1),
+        now: before,
+        future: [state.now, ...state.future],
+        place: within(state.place, before.files),
+        typing: null,
+      };
+    }
+    case "redo": {
+      const [after, ...future] = state.future;
+      if (after === undefined) return state;
+      return {
+        past: [...state.past, state.now],
+        now: after,
+        future,
+        place: within(state.place, after.files),
+        typing: null,
+      };
+    }
+  }
+}
+
+export function withText(files: readonly PolicyFile[], name: string, text: string): readonly PolicyFile[] {
+  return files.map((file) => (file.name === name && file.text !== text ? { name, text } : file));
+}
+
+/** A name that no open file has: `policy.yaml`, `policy-2.yaml`, … */
+export function freeName(files: readonly PolicyFile[], wanted: string): string {
+  const taken = new Set(files.map((file) => file.name));
+  if (!taken.has(wanted)) return wanted;
+  const [, stem = wanted, ending = ""] = /^(.*?)(\.[^.]*)?$/.exec(wanted) ?? [];
+  for (let number = 2; ; number++) {
+    const name = `${stem}-${number}${ending}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+function pushed(state: Workspace): Workspace {
+  return { ...state, past: [...state.past, state.now].slice(-LONGEST), future: [], typing: null };
+}
+
+function within(place: Place, files: readonly PolicyFile[]): Place {
+  if (files.some((file) => file.name === place.file)) return place;
+  return { file: files[0]?.name ?? "", object: 0, block: 0 };
+}
+
+function same(a: readonly PolicyFile[], b: readonly PolicyFile[]): boolean {
+  return a.length === b.length && a.every((file, at) => file.name === b[at]?.name && file.text === b[at].text);
+}

@@ -1,0 +1,109 @@
+/**
+ * The open policy files, for every view: `const {files, edit, undo} = useWorkspace()`.
+ *
+ * The drafts are kept in this tab (sessionStorage), so that a reload loses nothing; they are taken up again only
+ * under the same files of the command line.
+ */
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useReducer, useRef } from "react";
+import type { PolicyFile } from "../api";
+import { useSession } from "../shell/session";
+import { freeName, type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
+
+export interface WorkspaceHandle {
+  files: readonly PolicyFile[];
+  place: Place;
+  /** The open file of `place`. */
+  file: PolicyFile | null;
+  /** What `undo` would undo and `redo` would do again; null for nothing. */
+  undoes: string | null;
+  redoes: string | null;
+  /** All files as they are afterwards, in one step of the history; `why` completes "undo: …". */
+  edit(files: readonly PolicyFile[], why: string, place?: Place): void;
+  /** One file's text, in one step of the history. */
+  editText(name: string, text: string, why: string, place?: Place): void;
+  /** Text as it is typed: keys in quick succession are one step. */
+  typed(name: string, text: string): void;
+  /** Open one more file under a free name and go there. */
+  open(file: PolicyFile, why: string): void;
+  go(place: Partial<Place>): void;
+  undo(): void;
+  redo(): void;
+}
+
+const DRAFT = "namewall.draft";
+const EMPTY: Workspace = workspaceOf([]);
+const Context = createContext<WorkspaceHandle | null>(null);
+
+export function useWorkspace(): WorkspaceHandle {
+  const handle = useContext(Context);
+  if (handle === null) throw new Error("no WorkspaceProvider above");
+  return handle;
+}
+
+export function WorkspaceProvider({ children }: { children: ReactNode }) {
+  const [state, dispatch] = useReducer(reduce, EMPTY);
+  const { session, error } = useSession();
+  const base = useRef<string | null>(null);
+
+  useEffect(() => {
+    if (base.current !== null || (session === null && error === null)) return;
+    const given = session?.files ?? [];
+    base.current = JSON.stringify(given);
+    const files = kept(base.current) ?? given;
+    if (files.length > 0) dispatch({ type: "load", files });
+  }, [session, error]);
+
+  useEffect(() => {
+    if (base.current === null) return;
+    const timer = setTimeout(() => keep(base.current ?? "", state.now.files), 500);
+    return () => clearTimeout(timer);
+  }, [state.now.files]);
+
+  const handle = useMemo<WorkspaceHandle>(() => {
+    const files = state.now.files;
+    return {
+      files,
+      place: state.place,
+      file: files.find((file) => file.name === state.place.file) ?? null,
+      undoes: state.past.length > 0 ? state.now.why : null,
+      redoes: state.future[0]?.why ?? null,
+      edit: (after, why, place) =>
+        dispatch({ type: "edit", files: after, why, ...(place === undefined ? {} : { place }) }),
+      editText: (name, text, why, place) =>
+        dispatch({
+          type: "edit",
+          files: withText(files, name, text),
+          why,
+          ...(place === undefined ? {} : { place }),
+        }),
+      typed: (name, text) => dispatch({ type: "typed", file: name, text, at: Date.now() }),
+      open: (file, why) => {
+        const name = freeName(files, file.name);
+        const place = { file: name, object: 0, block: 0 };
+        dispatch({ type: "edit", files: [...files, { name, text: file.text }], why, place });
+      },
+      go: (place) => dispatch({ type: "go", place }),
+      undo: () => dispatch({ type: "undo" }),
+      redo: () => dispatch({ type: "redo" }),
+    };
+  }, [state]);
+
+  return <Context value={handle}>{children}</Context>;
+}
+
+function kept(base: string): PolicyFile[] | null {
+  try {
+    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null") as { base: string; files: PolicyFile[] } | null;
+    return draft !== null && draft.base === base ? draft.files : null;
+  } catch {
+    return null;
+  }
+}
+
+function keep(base: string, files: readonly PolicyFile[]): void {
+  try {
+    sessionStorage.setItem(DRAFT, JSON.stringify({ base, files }));
+  } catch {
+    // full or forbidden: a draft is a comfort, not a promise
+  }
+}
