@@ -1,41 +1,26 @@
 """`namewall diff OLD NEW`: which flows change their verdict from one set of policies to another.
 
-Each side is policies (files, folders, `-`) or a scenario. Who is known comes from the scenarios, else from the
-policies themselves (policy/diff/universe.py).
+Each side is policies (files, folders, `-`) or a scenario.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import click
 
 from namewall.cli.context import WRONG_USAGE, fail
-from namewall.cli.inputs import Complaint, clean, complaint, documents, dumped, texts
-from namewall.cli.lint import is_world
-from namewall.cli.policy_objects import is_other, is_scenario, objects
-from namewall.cli.scenarios import ScenarioFile, place
-from namewall.cli.validate import judge
-from namewall.policy.diff.changes import Comparison
-from namewall.policy.diff.groups import Group, document, grouped, said
-from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names
-from namewall.policy.expand import CidrGroup, expand
+from namewall.cli.inputs import dumped, texts
+from namewall.cli.scenarios import opened
+from namewall.policy.diff.groups import Group, document, said
+from namewall.policy.diff.universe import Universe
 from namewall.policy.explain.words import rule_names
-from namewall.policy.parse import parse
-from namewall.policy.rules import Policy
-from namewall.policy.scenario import Scenario
+from namewall.review.complaints import Complaint, clean
+from namewall.review.diff import Side, compare, side_of
 
 SHOWN = 8
 """Names of one group that are written out."""
-
-
-@dataclass
-class _Side:
-    policies: list[Policy] = field(default_factory=list)
-    groups: list[CidrGroup] = field(default_factory=list)
-    worlds: list[Scenario] = field(default_factory=list)
 
 
 @click.command("diff")
@@ -64,13 +49,7 @@ def diff_command(old: str, new: str, world: str | None, output: str) -> None:
         click.echo(str(each), err=True)
     if broken:
         sys.exit(WRONG_USAGE)
-    worlds = given or [*after.worlds, *before.worlds]
-    services = [service.facts for scenario in worlds for service in scenario.services]
-    old_policies = expand(before.policies, services, before.groups)
-    new_policies = expand(after.policies, services, after.groups)
-    universe = _universe([*old_policies, *new_policies], worlds)
-    comparison = Comparison(old_policies, new_policies, universe)
-    groups = grouped(comparison.changes(), comparison)
+    groups, universe = compare(before, after, given)
     if output == "text":
         _say(groups, universe)
     else:
@@ -78,54 +57,8 @@ def diff_command(old: str, new: str, world: str | None, output: str) -> None:
     sys.exit(1 if groups else 0)
 
 
-def _read(path: str, broken: list[Complaint]) -> _Side:
-    side = _Side()
-    for source, text in texts([path]):
-        for found in documents(source, text, broken):
-            if is_scenario(found) or is_world(found):
-                one = place(source, found)
-                broken += one.complaints or one.rejected()
-                _take(side, one)
-                continue
-            for where, obj in objects(found):
-                if is_other(obj):
-                    continue
-                problems, _ = judge(obj)
-                broken += [complaint(source, found, problem, where) for problem in problems]
-                if problems:
-                    continue
-                if obj["kind"] == "CiliumCIDRGroup":
-                    side.groups.append(CidrGroup.parse(obj))
-                elif (policy := parse(obj)[0]) is not None:
-                    side.policies.append(policy)
-    return side
-
-
-def _take(side: _Side, one: ScenarioFile) -> None:
-    if one.scenario is not None:
-        side.policies += one.scenario.expanded
-        side.worlds.append(one.scenario)
-
-
-def _universe(policies: list[Policy], worlds: list[Scenario]) -> Universe:
-    """Endpoints of the worlds, the first one's where two have the same; names and borders of the policies too."""
-    if not worlds:
-        return from_policies(policies)
-    endpoints: dict[str, Known] = {}
-    names: dict[str, None] = {}
-    for scenario in worlds:
-        for e in scenario.endpoints:
-            known = Known(str(e), e.labels, e.address_like(None), e.ports)
-            endpoints.setdefault(known.name, known)
-        names.update(dict.fromkeys(name for held in scenario.names.values() for name in held))
-        names.update(dict.fromkeys(lookup.name for lookup in scenario.lookups))
-    peers = outside_peers(policies, names)
-    for scenario in worlds:
-        for address in scenario.names:
-            if scenario.owner(address) is None:
-                peers[str(address)] = scenario.facts(address)
-    questions = tuple(dict.fromkeys((*names, *question_names(policies))))
-    return Universe(tuple(endpoints.values()), peers, questions, worlds[0].cluster_ports)
+def _read(path: str, broken: list[Complaint]) -> Side:
+    return side_of(texts([path]), broken, opened)
 
 
 def _say(groups: list[Group], universe: Universe) -> None:

@@ -1,12 +1,11 @@
 """`namewall explain`: the verdict of one flow, the steps behind it, and for a denial what misses and a patch.
 
-Reads a scenario, or without one the running server (cli/live.py). The core is policy/explain; here are the words of
-the command line, the lines of the YAML, and the unified diff of a patch.
+Reads a scenario, or without one the running server (cli/live.py). The core is policy/explain, the words are
+review/explain's; here is what the command line names.
 """
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,16 +13,18 @@ from typing import Any
 import click
 
 from namewall.cli.context import CANNOT, WRONG_USAGE, fail
-from namewall.cli.inputs import Complaint, clean, documents, dumped, texts
-from namewall.cli.policy_objects import is_scenario
-from namewall.cli.scenarios import ScenarioFile, place
+from namewall.cli.inputs import dumped, texts
+from namewall.cli.scenarios import place
 from namewall.model.documents import Document
 from namewall.model.names import fqdn
 from namewall.model.net import Protocol
-from namewall.policy.explain.flow import Explanation, catalog_of, document, explain
-from namewall.policy.explain.words import policy_name, rule_name
+from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import DNS_PORT, Name, Party, Query, Scenario, Service
 from namewall.policy.scenario_parse import parse_party, parse_target, protocol_of
+from namewall.review.complaints import Complaint, clean, documents
+from namewall.review.explain import lines
+from namewall.review.objects import is_scenario
+from namewall.review.scenarios import ScenarioFile
 
 _ECHO = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 
@@ -79,7 +80,7 @@ def explain_command(
             if output == "text":
                 if len(printed) > 1:
                     click.echo()
-                for line in _lines(one, found):
+                for line in lines(one, found):
                     click.echo(line)
     if not printed:
         fail(f"{clean(file)} has no query; name a flow by --from and --to", WRONG_USAGE)
@@ -184,74 +185,3 @@ def _party(scenario: Scenario, text: str, namespace: str | None, option: str) ->
         more = f"; endpoints are {known}" if known else ""
         fail(f"{option}: `{clean(text)}` is no endpoint, Service, address or DNS name{more}", WRONG_USAGE)
     return found
-
-
-def _lines(file: ScenarioFile, found: Explanation) -> Iterator[str]:
-    answer = found.answer
-    asked = ""
-    if found.query.dns is not None:
-        asked = f", the question {'refused' if answer.refused else 'passed'}"
-    verdict = "allowed" if found.allowed else "denied"
-    yield clean(f"{found.query}: {verdict} ({answer.reason}{asked})")
-    for rule in answer.rules:
-        yield clean(f"  decided by {rule_name(rule.origin)}{_place(file, rule.origin)}")
-    yield ""
-    for step in found.steps:
-        side = step.direction.name.lower() if step.direction is not None else "flow"
-        yield clean(f"  {side:<8}{step.kind.replace('_', ' '):<14}{step.text}")
-    if found.allowed:
-        return
-    if found.nearest is not None:
-        near = found.nearest
-        yield ""
-        yield clean(f"nearest rule: {rule_name(near.rule)}{_place(file, near.rule)}")
-        yield clean(f"  field  {near.field}")
-        yield clean(f"  want   {_words(near.want)}")
-        yield clean(f"  got    {_words(near.got)}")
-    yield ""
-    if found.patch is None:
-        yield clean(f"no patch: {found.no_patch}")
-        return
-    yield "smallest patch (applied and decided again: allowed):"
-    raws = [placed.object for placed in file.policies]
-    for old, new in found.patch.changed([raw for raw in raws if isinstance(raw, dict)]):
-        yield from _diff(old, new)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "nobody"
-    return "not there" if value is None else str(value)
-
-
-def _place(file: ScenarioFile, origin: Any) -> str:
-    place = file.line_of_rule(origin) if file.source else None
-    return f" ({place[0]}:{place[1]})" if place else ""
-
-
-def _diff(old: dict[str, Any] | None, new: dict[str, Any]) -> Iterator[str]:
-    """Unified, of the two documents as YAML in the order of their fields."""
-    metadata = new["metadata"]
-    clusterwide = new["kind"] == "CiliumClusterwideNetworkPolicy"
-    name = policy_name(
-        new["kind"], "" if clusterwide else metadata.get("namespace", "default"), metadata["name"]
-    )
-    lines = difflib.unified_diff(
-        [] if old is None else _yaml(old).splitlines(),
-        _yaml(new).splitlines(),
-        "/dev/null" if old is None else name,
-        name,
-        n=3,
-        lineterm="",
-    )
-    for line in lines:
-        yield "  " + clean(line)
-
-
-def _yaml(obj: dict[str, Any]) -> str:
-    import yaml
-
-    base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    dumper = type("Dumper", (base,), {"ignore_aliases": lambda self, data: True})
-    written: str = yaml.dump(obj, Dumper=dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
-    return written

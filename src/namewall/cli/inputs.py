@@ -1,8 +1,4 @@
-"""What the verbs that need no cluster read: files, folders, standard input, and batches of JSON lines.
-
-Every complaint is one line `FILE:LINE: field.path: problem`, and text of others is escaped, so that no file can
-steer a terminal or break the encoding of a log.
-"""
+"""What the verbs that need no cluster read: files, folders, standard input, and batches of JSON lines."""
 
 from __future__ import annotations
 
@@ -10,49 +6,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
 import click
 
 from namewall.cli.context import WRONG_USAGE, fail
 from namewall.cli.output_tabs import Table
-from namewall.model.documents import Document, Unreadable, parse_json, read
-from namewall.model.errors import Problem
+from namewall.model.documents import parse_json
+from namewall.review.complaints import Complaint, clean
 
 STDIN = "STDIN"
 _SUFFIXES = (".json", ".yaml", ".yml")
-
-
-def clean(text: object) -> str:
-    """One line, printable: what is not is escaped as Python would."""
-    line = str(text)
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """A problem and where it is; `line` 0 is unknown."""
-
-    source: str
-    line: int
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        where = f"{self.source}:{self.line}" if self.line else self.source
-        return clean(": ".join(part for part in (where, self.path, self.message) if part))
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"source": self.source, "line": self.line or None, "path": self.path, "message": self.message}
-
-
-def complaint(source: str, document: Document, problem: Problem, prefix: str = "") -> Complaint:
-    """Where in the text a problem is. `prefix` is where its object stands in the document."""
-    path = ".".join(part for part in (prefix, problem.path) if part)
-    return Complaint(source, document.line_of(path), problem.path, problem.message)
 
 
 def texts(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
@@ -85,16 +49,6 @@ def _below(folder: str) -> Iterator[str]:
     for where, folders, names in os.walk(folder):
         folders.sort()
         yield from (os.path.join(where, name) for name in names if name.endswith(_SUFFIXES))
-
-
-def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator[Document]:
-    """Those that are not empty. Where the text breaks off, `complaints` says so."""
-    try:
-        for document in read(text):
-            if document.value is not None:
-                yield document
-    except Unreadable as error:
-        complaints.append(Complaint(source, error.line, "", error.problem))
 
 
 # --- batches -------------------------------------------------------------------------------------------------------

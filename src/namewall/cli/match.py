@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from namewall.cli.context import WRONG_USAGE, fail
-from namewall.cli.inputs import BadRow, Row, batch, clean, dumped, table
+from namewall.cli.inputs import BadRow, Row, batch, dumped, table
 from namewall.model.errors import Problem
 from namewall.policy.parse import parse
 from namewall.policy.patterns import Kind, Pattern
+from namewall.review.complaints import clean
 
 KEYS = ("valid_tofqdns", "valid_dns_rule", "match_tofqdns", "match_dns_rule")
 

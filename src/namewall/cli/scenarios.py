@@ -1,124 +1,22 @@
-"""Scenario files: the document, the policies of its `policyFiles`, and the line of everything in both.
-
-A file may hold several documents, each a scenario. Paths in `policyFiles` are relative to the file's folder, so that
-a test stands beside the policies it is about. Of those files policies and CiliumCIDRGroups count, other objects of
-Kubernetes are left out.
-"""
+"""Scenario files on disk: paths in `policyFiles` are relative to the file's folder, so that a test stands beside the
+policies it is about."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
-from namewall.cli.inputs import STDIN, Complaint, complaint, content, documents, texts
-from namewall.cli.policy_objects import CIDR_GROUP, is_other, is_scenario, objects
+from namewall.cli.inputs import STDIN, content, texts
 from namewall.model.documents import Document
-from namewall.model.errors import Problem
-from namewall.policy.map_state import RuleOrigin
-from namewall.policy.scenario import PolicyResult, Scenario
-from namewall.policy.scenario_parse import parse_scenario
+from namewall.review import scenarios
+from namewall.review.complaints import Complaint, documents
+from namewall.review.objects import is_scenario
+from namewall.review.scenarios import ScenarioFile
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An object of `policies` or of a policy file, and where it is written."""
-
-    source: str
-    document: Document
-    path: str
-    object: Any
-
-    def line_of(self, path: str = "") -> int:
-        return self.document.line_of(".".join(part for part in (self.path, path) if part))
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """Kind, namespace and name, as a RuleOrigin has them."""
-        row = self.object if isinstance(self.object, dict) else {}
-        metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
-        assert isinstance(metadata, dict)
-        kind = str(row.get("kind"))
-        clusterwide = kind == "CiliumClusterwideNetworkPolicy"
-        namespace = "" if clusterwide else str(metadata.get("namespace") or "default")
-        return kind, namespace, str(metadata.get("name"))
-
-
-@dataclass
-class ScenarioFile:
-    """One scenario document. `scenario` is None where `complaints` are; `policies` are the objects in the order of
-    `scenario.results` and CiliumCIDRGroups."""
-
-    source: str
-    document: Document
-    scenario: Scenario | None = None
-    complaints: list[Complaint] = field(default_factory=list)
-    policies: list[Placed] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        value = self.document.value
-        named = value.get("name") or value.get("id") if isinstance(value, dict) else None
-        return str(named) if named else self.source
-
-    def line_of(self, path: str) -> int:
-        """The line of a field of the scenario document, as `queries[3]`."""
-        return self.document.line_of(path)
-
-    def line_of_rule(self, origin: RuleOrigin) -> tuple[str, int] | None:
-        """File and line of a rule that decided."""
-        for placed in self.policies:
-            if placed.key == (origin.kind, origin.namespace, origin.name):
-                return placed.source, placed.line_of(origin.rule)
-        return None
-
-    def judged(self) -> Iterator[tuple[Placed, PolicyResult]]:
-        """The policies and what became of them."""
-        assert self.scenario is not None
-        found = [one for one in self.policies if one.key[0] != CIDR_GROUP]
-        return zip(found, self.scenario.results, strict=True)
-
-    def rejected(self) -> list[Complaint]:
-        """What is wrong with the policies that were not accepted, but for those expected not to be."""
-        expected = self.document.value.get("policy_results") or ()
-        foreseen = {
-            index
-            for index, row in enumerate(expected)
-            if isinstance(row, dict) and row.get("accepted") is False
-        }
-        return [
-            complaint(placed.source, placed.document, problem, placed.path)
-            for index, (placed, result) in enumerate(self.judged())
-            for problem in result.problems
-            if index not in foreseen
-        ]
-
-    def unenforceable(self) -> list[Complaint]:
-        return [
-            complaint(placed.source, placed.document, problem, placed.path)
-            for placed, result in self.judged()
-            for problem in result.unenforceable
-        ]
-
-    def policy_differences(self) -> list[str]:
-        """How the results of policies differ from the `policy_results` of the document."""
-        assert self.scenario is not None
-        return policy_differences(self.document.value, self.scenario)
-
-
-def policy_differences(document: Any, scenario: Scenario) -> list[str]:
-    expected = document.get("policy_results")
-    if expected is None:
-        return []
-    results = scenario.results
-    if len(expected) != len(results):
-        return [f"policy_results: expected {len(expected)} policies, got {len(results)}"]
-    return [
-        f"policy_results[{index}]: `{result.name}`: expected accepted {row['accepted']}, got {result.accepted}"
-        for index, (row, result) in enumerate(zip(expected, results, strict=True))
-        if isinstance(row, dict) and "accepted" in row and row["accepted"] is not result.accepted
-    ]
+def place(source: str, document: Document) -> ScenarioFile:
+    """One document as a scenario, with the policies of its files."""
+    return scenarios.place(source, document, opened)
 
 
 def read_scenarios(paths: Iterable[str], broken: list[Complaint]) -> Iterator[ScenarioFile]:
@@ -132,53 +30,9 @@ def read_scenarios(paths: Iterable[str], broken: list[Complaint]) -> Iterator[Sc
                     yield place(source, document)
 
 
-def place(source: str, document: Document) -> ScenarioFile:
-    """One document as a scenario, with the policies of its files."""
-    file = ScenarioFile(source, document)
-    value = document.value
-    row = value if isinstance(value, dict) else {}
-    own = row.get("policies")
-    file.policies = [
-        Placed(source, document, f"policies[{index}]", obj)
-        for index, obj in enumerate(own if isinstance(own, list) else ())
-    ]
-    names = row.get("policyFiles")
-    more: list[Placed] = []
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        base = "" if source == STDIN else os.path.dirname(source)
-        for index, name in enumerate(names):
-            more += _policies_of(file, f"policyFiles[{index}]", os.path.join(base, name))
-    file.policies += more
-    scenario, problems = parse_scenario(value, [placed.object for placed in more])
-    file.complaints += [_place_problem(file, problem) for problem in problems]
-    file.scenario = None if file.complaints else scenario
-    return file
-
-
-def _policies_of(file: ScenarioFile, path: str, name: str) -> list[Placed]:
-    if "\0" in name or not os.path.exists(name):
-        message = f"`{name}` does not exist; paths are relative to the file they stand in"
-        file.complaints.append(Complaint(file.source, file.line_of(path), path, message))
-        return []
-    texts_of = texts([name]) if os.path.isdir(name) else [(name, content(name))]
-    found = [
-        Placed(source, document, where, obj)
-        for source, text in texts_of
-        for document in documents(source, text, file.complaints)
-        for where, obj in objects(document)
-        if not is_other(obj) and not is_scenario(document)
-    ]
-    if not found and not file.complaints:
-        message = f"`{name}` has no policy"
-        file.complaints.append(Complaint(file.source, file.line_of(path), path, message))
-    return found
-
-
-def _place_problem(file: ScenarioFile, problem: Problem) -> Complaint:
-    """Problems of `policies[i]` may be those of a policy file."""
-    for index, placed in enumerate(file.policies):
-        prefix = f"policies[{index}]"
-        if placed.source != file.source and problem.path.startswith(prefix):
-            path = problem.path.removeprefix(prefix).removeprefix(".")
-            return Complaint(placed.source, placed.line_of(path), path, problem.message)
-    return complaint(file.source, file.document, problem)
+def opened(source: str, name: str) -> Iterable[tuple[str, bytes]] | None:
+    """The files of a path in `policyFiles`."""
+    path = os.path.join("" if source == STDIN else os.path.dirname(source), name)
+    if "\0" in path or not os.path.exists(path):
+        return None
+    return texts([path]) if os.path.isdir(path) else [(path, content(path))]

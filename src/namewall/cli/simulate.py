@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from namewall.cli.context import WRONG_USAGE
-from namewall.cli.inputs import BadRow, Complaint, Row, batch, clean, dumped, only_one, table
-from namewall.cli.scenarios import ScenarioFile, policy_differences, read_scenarios
+from namewall.cli.inputs import BadRow, Row, batch, dumped, only_one, table
+from namewall.cli.scenarios import read_scenarios
 from namewall.policy.expectation import differences
 from namewall.policy.scenario import Answer, Scenario
 from namewall.policy.scenario_parse import parse_scenario
+from namewall.review.complaints import Complaint, clean
+from namewall.review.scenarios import ScenarioFile, policy_differences
 
 KEYS = ("policy_results", "queries")
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 import click
 
 from namewall.cli.context import WRONG_USAGE
-from namewall.cli.inputs import Complaint, cannot_read, clean, dumped
-from namewall.cli.scenarios import ScenarioFile, read_scenarios
+from namewall.cli.inputs import cannot_read, dumped
+from namewall.cli.scenarios import read_scenarios
 from namewall.cli.test_report import MARKS, WIDTH, Case, Report
 from namewall.policy.expectation import differences
+from namewall.review.complaints import Complaint, clean
+from namewall.review.scenarios import ScenarioFile
 
 
 def selector(expression: str) -> Callable[[str], bool]:

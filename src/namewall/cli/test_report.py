@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from namewall.cli.inputs import Complaint, clean
-from namewall.cli.scenarios import ScenarioFile
 from namewall.policy.scenario import Answer, Query
+from namewall.review.complaints import Complaint, clean
+from namewall.review.scenarios import ScenarioFile
 
 Outcome = Literal["passed", "failed", "error"]
 MARKS: dict[Outcome, str] = {"passed": ".", "failed": "F", "error": "E"}

@@ -1,111 +1,19 @@
-"""`namewall validate`: everything that is wrong with policies, each problem with its file, line and field.
-
-Says what Cilium's API server and agent would say (`policy.parse`), and beside it what is valid but not enforceable
-here: `apply` refuses that, `validate` reports it and counts it as valid.
-"""
+"""`namewall validate`: everything that is wrong with policies, each problem with its file, line and field."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from namewall.cli.context import WRONG_USAGE
-from namewall.cli.inputs import (
-    BadRow,
-    Complaint,
-    Row,
-    batch,
-    complaint,
-    documents,
-    dumped,
-    only_one,
-    texts,
-)
-from namewall.cli.policy_objects import CIDR_GROUP, is_other, is_scenario, objects
+from namewall.cli.inputs import BadRow, Row, batch, dumped, only_one, texts
 from namewall.cli.scenarios import place
-from namewall.model.documents import Document
-from namewall.model.errors import Problem
-from namewall.policy.parse import enforceable, parse
-from namewall.policy.schema import crd_schema
-from namewall.policy.structural import validate
+from namewall.review.complaints import Complaint, documents
+from namewall.review.objects import is_other, is_scenario, objects
+from namewall.review.validate import Verdict, judge, scenario_verdict, verdict
 
 KEYS = ("accepted", "error", "enforceable", "reason")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is said of one object."""
-
-    source: str
-    line: int
-    kind: Any
-    namespace: Any
-    name: Any
-    problems: tuple[Complaint, ...]
-    unenforceable: tuple[Complaint, ...]
-
-    @property
-    def accepted(self) -> bool:
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "line": self.line,
-            "kind": self.kind,
-            "namespace": self.namespace,
-            "name": self.name,
-            "accepted": self.accepted,
-            "enforceable": not self.unenforceable if self.accepted else None,
-            "problems": [one.to_dict() for one in self.problems],
-            "unenforceable": [one.to_dict() for one in self.unenforceable],
-        }
-
-
-def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
-    """The problems, and what cannot be enforced, of a policy or a CiliumCIDRGroup."""
-    if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
-        if obj.get("apiVersion") != "cilium.io/v2":
-            text = f"`{obj.get('apiVersion')}` is no version of {CIDR_GROUP}; use cilium.io/v2"
-            return [Problem("apiVersion", text, "schema")], []
-        return validate(crd_schema(CIDR_GROUP), obj), []
-    policy, problems = parse(obj)
-    return problems, [] if policy is None else enforceable(policy)
-
-
-def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
-    problems, unenforceable = judge(obj)
-    row = obj if isinstance(obj, dict) else {}
-    metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
-    assert isinstance(metadata, dict)
-    return Verdict(
-        source,
-        document.line_of(path),
-        row.get("kind"),
-        metadata.get("namespace"),
-        metadata.get("name"),
-        _placed(source, document, path, problems),
-        _placed(source, document, path, unenforceable),
-    )
-
-
-def scenario_verdict(source: str, document: Document) -> Verdict:
-    """Of a test file that lies among policies: its shape, and the policies in it."""
-    file = place(source, document)
-    complaints = file.complaints if file.scenario is None else file.rejected()
-    unenforceable = [] if file.scenario is None else file.unenforceable()
-    return Verdict(
-        source, document.line, "Scenario", None, file.name, tuple(complaints), tuple(unenforceable)
-    )
-
-
-def _placed(source: str, document: Document, path: str, problems: list[Problem]) -> tuple[Complaint, ...]:
-    """In the order of the lines."""
-    found = [complaint(source, document, problem, path) for problem in problems]
-    return tuple(sorted(found, key=lambda one: one.line))
 
 
 def answer(row: Row) -> Row:
@@ -140,7 +48,7 @@ def validate_command(files: tuple[str, ...], batch_file: str | None, output: str
     for source, text in texts(files):
         for document in documents(source, text, broken):
             if is_scenario(document):
-                found.append(scenario_verdict(source, document))
+                found.append(scenario_verdict(place(source, document)))
                 if output == "text":
                     _say(found[-1])
                 continue

@@ -1,4 +1,4 @@
-"""Text to documents: YAML and JSON as plain values, with the line of every field.
+"""Text to documents: YAML and JSON as plain values, with the line and column of every field.
 
 YAML is read the way kubectl reads it (go-yaml's idea of YAML 1.1, then JSON): `yes` and `y` are true, dates stay
 text, keys become strings, a key twice is an error. libyaml finds the events; composing them is done here, in a loop
@@ -24,70 +24,88 @@ MAX_DEPTH = 100
 MAX_REPEATED = 100_000
 """Values that the aliases of a document may repeat, a long text counting as one for each 64 characters."""
 
-_Lines = dict[str, int] | list[int]
+_Places = dict[str, int] | list[int]
+"""Of the members of a container: `line << SHIFT | column`, both counted from 1."""
+_SHIFT = 24
+_COLUMNS = (1 << _SHIFT) - 1
 
 
 class Unreadable(NamewallError):
-    """What is no YAML, or no YAML we take. `line` counts from 1; `mark` is libyaml's error, if it was one."""
+    """What is no YAML, or no YAML we take. `line` and `column` count from 1, 0 is unknown; `mark` is libyaml's
+    error, if it was one."""
 
-    def __init__(self, problem: str, line: int, mark: yaml.YAMLError | None = None) -> None:
-        self.problem, self.line, self.mark = problem, line, mark
+    def __init__(self, problem: str, line: int, mark: yaml.YAMLError | None = None, column: int = 0) -> None:
+        self.problem, self.line, self.mark, self.column = problem, line, mark, column
         super().__init__(f"line {line}: {problem}" if line else problem)
 
 
 class Document:
     """One document: `value` is made of dict, list, str, int, float, bool and None, keys are str."""
 
-    __slots__ = ("_lines", "_list", "_offset", "_text", "line", "value")
+    __slots__ = ("_first", "_list", "_offset", "_places", "_text", "line", "value")
 
     def __init__(
-        self, value: Any, line: int = 1, lines: dict[int, _Lines] | None = None, text: str = ""
+        self,
+        value: Any,
+        line: int = 1,
+        places: dict[int, _Places] | None = None,
+        text: str = "",
+        column: int = 1,
     ) -> None:
-        """`lines` are those of the members of each container by its id; without them `text` is read once more
-        when a line is asked for."""
-        self.value, self.line, self._lines, self._text = value, line, lines, text
+        """`places` are those of the members of each container by its id; without them `text` is read once more
+        when one is asked for."""
+        self.value, self.line, self._places, self._text = value, line, places, text
+        self._first = line << _SHIFT | column
         self._offset = 0
-        self._list: tuple[str, Any, int] = "", value, line
+        self._list: tuple[str, Any, int] = "", value, self._first
         """The list that was found last: problems come in long rows of one list's."""
 
     def line_of(self, path: str) -> int:
         """The line of `spec.egress[1].toFQDNs[0].matchName`: of its key, or of the list item. Of a path that goes
         on where the document ends, the deepest part that is there."""
-        if self._lines is None:
-            self._find_lines()
-        value, line, rest = self.value, self.line, path
+        return self._place_of(path) >> _SHIFT
+
+    def place_of(self, path: str) -> tuple[int, int]:
+        """Line and column, of the same."""
+        place = self._place_of(path)
+        return place >> _SHIFT, place & _COLUMNS
+
+    def _place_of(self, path: str) -> int:
+        if self._places is None:
+            self._find_places()
+        value, place, rest = self.value, self._first, path
         before = path[: path.rfind("[")]
         if before and before == self._list[0]:
-            _, value, line = self._list
+            _, value, place = self._list
             rest = path[len(before) :]
-        while rest and self._lines is not None:
-            lines = self._lines.get(id(value))
-            if isinstance(value, dict) and isinstance(lines, dict):
+        while rest and self._places is not None:
+            places = self._places.get(id(value))
+            if isinstance(value, dict) and isinstance(places, dict):
                 key = _first_key(value, rest)
-                if key is None or key not in lines:
+                if key is None or key not in places:
                     break
-                value, line, rest = value[key], lines[key] + self._offset, rest[len(key) :]
-            elif isinstance(value, list) and isinstance(lines, list) and (match := _INDEX.match(rest)):
+                value, place, rest = value[key], places[key] + self._offset, rest[len(key) :]
+            elif isinstance(value, list) and isinstance(places, list) and (match := _INDEX.match(rest)):
                 if len(rest) + len(before) == len(path):
-                    self._list = before, value, line
+                    self._list = before, value, place
                 index = int(match[1])
                 if index >= len(value):
                     break
-                value, line, rest = value[index], lines[index] + self._offset, rest[match.end() :]
+                value, place, rest = value[index], places[index] + self._offset, rest[match.end() :]
             else:
                 break
             rest = rest.removeprefix(".")
-        return line
+        return place
 
-    def _find_lines(self) -> None:
-        """Of JSON: as YAML, which it is but for corner cases; those have the lines of the whole."""
-        self._lines = {}
+    def _find_places(self) -> None:
+        """Of JSON: as YAML, which it is but for corner cases; those have the place of the whole."""
+        self._places = {}
         try:
             found = next(read_yaml(self._text), None)
         except Unreadable:
             return
         if found is not None and found.value == self.value:
-            self.value, self._lines, self._offset = found.value, found._lines, self.line - 1
+            self.value, self._places, self._offset = found.value, found._places, (self.line - 1) << _SHIFT
 
 
 _INDEX = re.compile(r"\[(\d{1,9})\]")
@@ -203,14 +221,14 @@ _NO_KEY = object()
 class _Frame:
     """A mapping or sequence that is being read."""
 
-    __slots__ = ("anchor", "before", "key", "key_line", "line", "lines", "merges", "value")
+    __slots__ = ("anchor", "before", "key", "key_place", "merges", "place", "places", "value")
 
-    def __init__(self, value: Any, lines: _Lines, line: int, anchor: str | None, before: int) -> None:
-        self.value, self.line = value, line
-        self.lines: Any = lines
+    def __init__(self, value: Any, places: _Places, place: int, anchor: str | None, before: int) -> None:
+        self.value, self.place = value, place
+        self.places: Any = places
         self.anchor, self.before = anchor, before
         self.key: Any = _NO_KEY
-        self.key_line = line
+        self.key_place = place
         self.merges: list[dict[str, Any]] = []
 
 
@@ -232,10 +250,10 @@ def read_yaml(text: bytes | str) -> Iterator[Document]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])
-        line = mark.line + 1 if mark is not None else 0
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         if isinstance(error, yaml.reader.ReaderError) and isinstance(text, bytes):
             line = text.count(b"\n", 0, error.position) + 1
-        raise Unreadable(problem, line, error) from error
+        raise Unreadable(problem, line, error, column) from error
     except (UnicodeError, ValueError) as error:
         raise Unreadable(str(error), 0) from error
 
@@ -244,19 +262,21 @@ def _document(events: Any) -> Document:
     """Up to the document's end. Each event is one value, or an end; `done` is the last value that is whole."""
     stack: list[_Frame] = []
     anchors: dict[str, tuple[Any, int]] = {}
-    lines: dict[int, _Lines] = {}
+    places: dict[int, _Places] = {}
     count = repeated = 0
-    first = -1
+    first = 0
     get = events.get_event
     while True:
         event = get()
         kind = type(event)
-        line = event.start_mark.line + 1
+        mark = event.start_mark
+        line = mark.line + 1
+        place = line << _SHIFT | mark.column + 1
         if kind is yaml.ScalarEvent:
             count += 1 + (len(event.value) >> 6)
             frame = stack[-1] if stack else None
             if frame is not None and frame.key is _NO_KEY and type(frame.value) is dict:
-                _take_key(frame, event, line)
+                _take_key(frame, event, line, place)
                 if event.anchor is not None:
                     anchors[event.anchor] = event.value, 1
                 continue
@@ -273,19 +293,18 @@ def _document(events: Any) -> Document:
             wanted = "tag:yaml.org,2002:map" if mapping else "tag:yaml.org,2002:seq"
             if event.tag not in (None, "!", wanted):
                 raise Unreadable(f"could not determine a constructor for the tag '{_shown(event.tag)}'", line)
-            frame = _Frame({} if mapping else [], {} if mapping else [], line, event.anchor, count - 1)
+            frame = _Frame({} if mapping else [], {} if mapping else [], place, event.anchor, count - 1)
             if event.anchor is not None:
                 anchors.pop(event.anchor, None)
             stack.append(frame)
-            if first < 0:
-                first = line
+            first = first or place
             continue
         elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             frame = stack.pop()
             if frame.merges:
-                _merge(frame, lines)
-            done, line = frame.value, frame.line
-            lines[id(done)] = frame.lines
+                _merge(frame, places)
+            done, place = frame.value, frame.place
+            places[id(done)] = frame.places
             if frame.anchor is not None:
                 anchors[frame.anchor] = done, count - frame.before
         elif kind is yaml.AliasEvent:
@@ -301,13 +320,14 @@ def _document(events: Any) -> Document:
             if stack and stack[-1].key is _NO_KEY and type(stack[-1].value) is dict:
                 raise Unreadable("a key must be a plain value", line)
         else:  # the document's end: an empty one has a scalar
-            return Document(done, first if first > 0 else line, lines)
+            first = first or place
+            return Document(done, first >> _SHIFT, places, column=first & _COLUMNS)
         if not stack:
             continue
         frame = stack[-1]
         if type(frame.value) is list:
             frame.value.append(done)
-            frame.lines.append(line)
+            frame.places.append(place)
         elif frame.key is _MERGE_KEY:
             given = done if isinstance(done, list) else [done]
             if not all(isinstance(one, dict) for one in given):
@@ -316,28 +336,28 @@ def _document(events: Any) -> Document:
             frame.key = _NO_KEY
         else:
             frame.value[frame.key] = done
-            frame.lines[frame.key] = frame.key_line
+            frame.places[frame.key] = frame.key_place
             frame.key = _NO_KEY
 
 
-def _take_key(frame: _Frame, event: Any, line: int) -> None:
+def _take_key(frame: _Frame, event: Any, line: int, place: int) -> None:
     if event.value == "<<" and event.implicit[0]:
         frame.key = _MERGE_KEY
         return
     key = _as_key(_scalar(event, line), event.value)
     if key in frame.value:
         raise Unreadable(f'key "{_shown(key)}" already set in map', line)
-    frame.key, frame.key_line = key, line
+    frame.key, frame.key_place = key, place
 
 
-def _merge(frame: _Frame, lines: dict[int, _Lines]) -> None:
+def _merge(frame: _Frame, places: dict[int, _Places]) -> None:
     """What the mapping says itself stands; of several merged ones the first."""
     for other in frame.merges:
-        known = lines.get(id(other), {})
+        known = places.get(id(other), {})
         for key, value in other.items():
             if key not in frame.value:
                 frame.value[key] = value
-                frame.lines[key] = known[key] if isinstance(known, dict) else frame.line
+                frame.places[key] = known[key] if isinstance(known, dict) else frame.place
 
 
 def _as_key(value: Any, text: str) -> str:

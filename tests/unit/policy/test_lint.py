@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from namewall.cli.lint import public_suffixes
+from namewall.review.lint import public_suffixes
 from namewall.policy.explain.anatomy import Catalog, at
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import Finding, Project

@@ -35,3 +35,9 @@ def objects(document: Document) -> list[tuple[str, Any]]:
     if isinstance(kind, str) and kind.endswith("List") and isinstance(value.get("items"), list):
         return [(f"items[{index}]", item) for index, item in enumerate(value["items"])]
     return [("", value)]
+
+
+def is_world(document: Document) -> bool:
+    """A scenario that asks nothing: it only says who there is."""
+    value = document.value
+    return isinstance(value, dict) and "kind" not in value and "policies" in value

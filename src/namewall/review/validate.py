@@ -1,0 +1,96 @@
+"""What Cilium's API server and agent would say of policies, each problem with its file, line and field.
+
+Beside it stands what is valid but not enforceable here: `apply` refuses that, `validate` counts it as valid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from namewall.model.documents import Document
+from namewall.model.errors import Problem
+from namewall.policy.parse import enforceable, parse
+from namewall.policy.schema import crd_schema
+from namewall.policy.structural import validate
+from namewall.review.complaints import Complaint, complaint
+from namewall.review.objects import CIDR_GROUP
+from namewall.review.scenarios import ScenarioFile
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one object."""
+
+    source: str
+    line: int
+    kind: Any
+    namespace: Any
+    name: Any
+    problems: tuple[Complaint, ...]
+    unenforceable: tuple[Complaint, ...]
+
+    @property
+    def accepted(self) -> bool:
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "line": self.line,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "accepted": self.accepted,
+            "enforceable": not self.unenforceable if self.accepted else None,
+            "problems": [one.to_dict() for one in self.problems],
+            "unenforceable": [one.to_dict() for one in self.unenforceable],
+        }
+
+
+def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
+    """The problems, and what cannot be enforced, of a policy or a CiliumCIDRGroup."""
+    if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
+        if obj.get("apiVersion") != "cilium.io/v2":
+            text = f"`{obj.get('apiVersion')}` is no version of {CIDR_GROUP}; use cilium.io/v2"
+            return [Problem("apiVersion", text, "schema")], []
+        return validate(crd_schema(CIDR_GROUP), obj), []
+    policy, problems = parse(obj)
+    return problems, [] if policy is None else enforceable(policy)
+
+
+def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
+    problems, unenforceable = judge(obj)
+    row = obj if isinstance(obj, dict) else {}
+    metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
+    assert isinstance(metadata, dict)
+    return Verdict(
+        source,
+        document.line_of(path),
+        row.get("kind"),
+        metadata.get("namespace"),
+        metadata.get("name"),
+        _placed(source, document, path, problems),
+        _placed(source, document, path, unenforceable),
+    )
+
+
+def scenario_verdict(file: ScenarioFile) -> Verdict:
+    """Of a test file that lies among policies: its shape, and the policies in it."""
+    complaints = file.complaints if file.scenario is None else file.rejected()
+    unenforceable = [] if file.scenario is None else file.unenforceable()
+    return Verdict(
+        file.source,
+        file.document.line,
+        "Scenario",
+        None,
+        file.name,
+        tuple(complaints),
+        tuple(unenforceable),
+    )
+
+
+def _placed(source: str, document: Document, path: str, problems: list[Problem]) -> tuple[Complaint, ...]:
+    """In the order of the lines."""
+    found = [complaint(source, document, problem, path) for problem in problems]
+    return tuple(sorted(found, key=lambda one: one.line))
