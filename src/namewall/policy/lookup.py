@@ -63,12 +63,10 @@ def dns_passes(dns: DnsRules | None, name: str, question_type: int = 1) -> bool:
 
 def cidr_classes(address: Address, prefixes: Iterable[Network], inside: bool) -> tuple[CidrPeer, ...]:
     """The CIDR peers of an address: its longest policy prefix, for ipBlock always, else only if not `inside`."""
-    longest: Network | None = None
-    for prefix in prefixes:
-        if address in prefix and (longest is None or prefix.prefixlen > longest.prefixlen):
-            longest = prefix
-    if longest is None:
+    holding = [prefix for prefix in prefixes if address in prefix]
+    if not holding:
         return ()
+    longest = max(holding, key=lambda prefix: prefix.prefixlen)
     block = CidrPeer(longest, pods=True)
     return (block,) if inside else (CidrPeer(longest), block)
 
@@ -95,13 +93,12 @@ def lookup(
     if not state.enforces(direction):
         return Lookup("allow", NO_POLICY)
     specific: list[Peer] = [IdentityPeer(identity), *cidrs, *map(FqdnPeer, granted)]
-    found: list[tuple[tuple[int, bool], PolicyEntry]] = []
+    found: list[tuple[tuple[bool, int, bool], PolicyEntry]] = []
     for peer in (*specific, ANY_PEER):
         match = _longest(state, PolicyKey(direction, peer, protocol, port, PORT_BITS))
         if match is not None:
             key, entry = match
-            rank = 1 + key.port_bits if key.protocol else 0
-            found.append(((rank, peer != ANY_PEER), entry))
+            found.append(((bool(key.protocol), key.port_bits, peer != ANY_PEER), entry))
     denies = tuple(entry for _, entry in found if entry.deny)
     if denies:
         return Lookup("deny", POLICY_DENY, entries=denies)

@@ -120,7 +120,7 @@ def _port(raw: Raw) -> PortMatch:
         return PortMatch(protocol)
     if isinstance(port, str):
         return PortMatch(protocol, 0, 0, port.lower())
-    return PortMatch(protocol, port, max(port, raw.get("endPort") or 0))
+    return PortMatch(protocol, port, raw.get("endPort") or port)
 
 
 def read_rules(spec: Raw, namespace: str, name: str) -> Iterator[Rule]:

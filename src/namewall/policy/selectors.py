@@ -53,7 +53,7 @@ class LabelSelector:
     """
 
     requirements: tuple[Requirement, ...] = ()
-    _hash: int = field(init=False, repr=False, compare=False, default=0)
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_hash", hash(self.requirements))
@@ -148,10 +148,12 @@ PeerSelector = LabelSelector | CidrSelector | FqdnSelector | GroupSelector | Ser
 
 def contains(outer: Network, inner: Network) -> bool:
     """Whether `inner` lies in `outer`; never across address families."""
-    if outer.version != inner.version or outer.prefixlen > inner.prefixlen:
-        return False
     shift = outer.max_prefixlen - outer.prefixlen
-    return int(outer.network_address) >> shift == int(inner.network_address) >> shift
+    return (
+        outer.version == inner.version
+        and outer.prefixlen <= inner.prefixlen
+        and int(outer.network_address) >> shift == int(inner.network_address) >> shift
+    )
 
 
 def _reserved(*names: str) -> tuple[LabelSelector, ...]:

@@ -155,3 +155,36 @@ def test_keys_carry_no_bits_beyond_their_prefix() -> None:
         assert key.port & ((1 << (16 - key.port_bits)) - 1) == 0
         assert isinstance(key, PolicyKey)
         assert key.protocol or not key.port_bits
+
+
+def test_a_lookup_names_the_rules_that_decided() -> None:
+    """The longer match alone; of equally long ones those of the peer, of every selector that selects it."""
+    to_dns = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system"}}]}
+    tcp, one = {"protocol": "TCP", "port": "0"}, {"protocol": "TCP", "port": "80"}
+    policy = good(
+        egress(
+            {},
+            {"toPorts": [{"ports": [tcp]}]},
+            to_dns,
+            {**to_dns, "toPorts": [{"ports": [one]}]},
+            {"toEntities": ["cluster"], "toPorts": [{"ports": [one]}]},
+        )
+    )
+    state = compile([policy], BACKEND, KNOWN)
+
+    def rules(protocol: Protocol, port: int) -> list[str]:
+        entries = lookup(state, OUT, 257, (), (), protocol, port).entries
+        assert all(origin[:3] == policy.key for entry in entries for origin in entry.origins)
+        return [origin.rule for entry in entries for origin in entry.origins]
+
+    assert rules(Protocol.UDP, 80) == ["spec.egress[2]"]
+    assert rules(Protocol.TCP, 81) == ["spec.egress[1]"]
+    assert rules(Protocol.TCP, 80) == ["spec.egress[3]", "spec.egress[4]"]
+
+
+def test_a_protocol_without_ports_is_one_key() -> None:
+    state = compile(
+        [good(netpol({"podSelector": {}, "ingress": [{"ports": [{"protocol": "TCP"}]}]}))], BACKEND, KNOWN
+    )
+    assert PolicyKey(Direction.INGRESS, ANY_PEER, Protocol.TCP) in state.entries
+    assert len(state.entries) == 3  # and the host's, and the closed ranges'

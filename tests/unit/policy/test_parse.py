@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from namewall.model.net import Protocol
 from namewall.policy.parse import enforceable, parse
+from namewall.policy.rules import PortMatch
 from namewall.policy.selectors import FqdnSelector, LabelSelector, ServiceSelector
-from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol
+from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol, pod
 
 LAB = cnp(
     {
@@ -109,6 +111,30 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
             "spec.egress[0].to[0].ipBlock.cidr",
             "not a valid CIDR",
         ),
+        *(
+            (
+                netpol(
+                    {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}, other: {}}]}]}
+                ),
+                "spec.egress[0].to[0]",
+                "may not specify both ipBlock and another peer",
+            )
+            for other in ("podSelector", "namespaceSelector")
+        ),
+        *(
+            (
+                netpol(
+                    {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": cidr, "except": [text]}}]}]}
+                ),
+                "spec.egress[0].to[0].ipBlock.except[0]",
+                f'"{text}": {wrong}',
+            )
+            for cidr, text, wrong in (
+                ("10.0.0.0/8", "nothing", "not a valid CIDR"),
+                ("10.0.0.0/8", "10.0.0.0/8", "must be a strict subset"),
+                ("10.0.0.0/8", "11.0.0.0/16", "must be a strict subset"),
+            )
+        ),
         (
             netpol({"podSelector": {}, "ingress": [{"ports": [{"port": 80, "endPort": 79}]}]}),
             "spec.ingress[0].ports[0].endPort",
@@ -162,10 +188,30 @@ def test_ports_of_a_network_policy_that_are_refused(port: dict[str, Any], path: 
 
 
 @pytest.mark.parametrize(
-    "port", [{"port": 1}, {"port": 65535}, {"port": 80, "endPort": 65535}, {"port": 80, "endPort": 80}, {}]
+    ("port", "read"),
+    [
+        ({"port": 1}, PortMatch(Protocol.TCP, 1, 1)),
+        ({"port": 65535, "protocol": "UDP"}, PortMatch(Protocol.UDP, 65535, 65535)),
+        ({"port": 80, "endPort": 65535}, PortMatch(Protocol.TCP, 80, 65535)),
+        ({"port": 80, "endPort": 80}, PortMatch(Protocol.TCP, 80, 80)),
+        ({"port": "http"}, PortMatch(Protocol.TCP, 0, 0, "http")),
+        ({}, PortMatch(Protocol.TCP, 0, 65535)),
+    ],
 )
-def test_ports_of_a_network_policy_that_are_taken(port: dict[str, Any]) -> None:
-    assert good(netpol({"podSelector": {}, "ingress": [{"ports": [port]}]}))
+def test_ports_of_a_network_policy_that_are_taken(port: dict[str, Any], read: PortMatch) -> None:
+    assert good(netpol({"podSelector": {}, "ingress": [{"ports": [port]}]})).rules[0].ports == (read,)
+
+
+def test_namespaces_of_a_network_policy_s_peers_are_namespaces_of_pods() -> None:
+    """A condition that no label fulfils too reaches nobody outside of them, this cluster's or not."""
+    unlike = {"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["x"]}]}
+    item = {"from": [{"namespaceSelector": unlike}]}
+    (peer,) = good(netpol({"podSelector": {}, "ingress": [item]})).rules[0].peers
+    assert isinstance(peer, LabelSelector)
+    assert peer.matches(pod("any", {"env": "y"}))
+    assert not peer.matches(pod("any", {"env": "x"}))
+    assert not peer.matches(frozenset({"k8s:io.cilium.k8s.policy.cluster=default"}))
+    assert not peer.matches(frozenset({"k8s:io.kubernetes.pod.namespace=any"}))
 
 
 def test_labels_of_a_network_policy_have_no_source() -> None:

@@ -39,6 +39,27 @@ def test_wildcard_does_not_cross_a_label() -> None:
     assert not Pattern.of("*example.com").matches("my.example.com")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "label", "expected"),
+    [
+        ("a*", "a", True),
+        ("a*", "ab-_0", True),
+        ("a*", "ab!", False),
+        ("a*", "b", False),
+        ("*a", "b", False),
+        ("ab*ba", "aba", False),
+        ("ab*ba", "abba", True),
+        ("*a*a*", "a", False),
+        ("*a*a*", "ba-a", True),
+        ("a*b*b", "ab", False),
+        ("a*b*c", "a-b-c", True),
+    ],
+)
+def test_stars_within_a_label(pattern: str, label: str, expected: bool) -> None:
+    """No character counts for two pieces."""
+    assert matches_form(f"{pattern}.test.", f"{label}.test.") is expected
+
+
 def test_a_dns_rule_s_match_all_passes_what_to_fqdns_never_matches() -> None:
     everything = Pattern.of("*")
     assert everything.passes("we ird!")
