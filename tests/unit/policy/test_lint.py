@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from namewall.review.lint import public_suffixes
 from namewall.policy.explain.anatomy import Catalog, at
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import IDS, lint
 from namewall.policy.parse import parse
 from namewall.policy.scenario_parse import parse_scenario
+from namewall.review.lint import public_suffixes
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = re.split(r"^## ", (ROOT / "docs" / "lint.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
@@ -145,3 +145,40 @@ def test_equal_rules_are_found_once() -> None:
     item = {"toCIDR": ["203.0.113.0/24"]}
     found = [f.path for f in findings(cnp(egress=[item, dict(item)])) if f.rule == "shadowed"]
     assert found == ["spec.egress[1]"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "shadow"),
+    [
+        ({"port": "http"}, {"port": "0"}, True),
+        ({"port": "http"}, {"port": "1", "endPort": 65535}, False),  # a name may stand for nothing
+        ({"port": "http"}, {"port": "80"}, False),
+        ({"port": "80"}, {"port": "http"}, False),
+    ],
+)
+def test_a_named_port_lies_in_all_ports_only(
+    inner: dict[str, Any], outer: dict[str, Any], shadow: bool
+) -> None:
+    to = {"toEntities": ["all"]}
+    items = [{**to, "toPorts": [{"ports": [{**port, "protocol": "TCP"}]}]} for port in (inner, outer)]
+    hits = [f.path for f in findings(cnp(egress=items)) if f.rule == "shadowed"]
+    assert hits == (["spec.egress[0]"] if shadow else [])
+
+
+def in_mode(mode: str, name: str, **spec: Any) -> dict[str, Any]:
+    raw = cnp(**spec)
+    metadata = {**raw["metadata"], "name": name, "annotations": {"namewall.io/mode": mode}}
+    return {**raw, "metadata": metadata}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shadow"),
+    [("enforce", "enforce", True), ("enforce", "audit", False), ("audit", "audit", True)],
+)
+def test_a_policy_in_audit_shadows_none_that_is_enforced(first: str, second: str, shadow: bool) -> None:
+    narrow, wide = [{"toCIDR": ["203.0.113.9/32"]}], [{"toCIDR": ["203.0.113.0/24"]}]
+    for over in ({"egress": wide}, {"egressDeny": wide}):
+        for order in (1, -1):
+            pair = [in_mode(first, "narrow", egress=narrow), in_mode(second, "wide", **over)][::order]
+            hits = [f.index for f in findings(*pair) if f.rule == "shadowed"]
+            assert hits == ([0 if order == 1 else 1] if shadow else [])
