@@ -128,7 +128,7 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 				__u32 offset, data = tcp_data(skb, w, &offset);
 
 				if (data && forward) {
-					reason = verify_hello(skb, known->created);
+					reason = look_at_hello(skb, w, known->created);
 					if (reason)
 						return reason;
 					known->flags |= CONNECTION_ASKED;
@@ -171,7 +171,7 @@ __noinline int track(struct __sk_buff *skb, __u32 direction)
 
 		fresh.flags |= CONNECTION_HELLO;
 		if (tcp_data(skb, w, &offset)) {
-			reason = verify_hello(skb, w->now);
+			reason = look_at_hello(skb, w, w->now);
 			if (reason)
 				return reason;
 			fresh.flags |= CONNECTION_ASKED;

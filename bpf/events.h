@@ -39,6 +39,7 @@ struct {
 #define COUNT_LOST 0	 /* the ring buffer was full */
 #define COUNT_LEFT_OUT 1 /* no ration was left */
 #define COUNT_AUDITED 2	 /* verdicts that policies in audit would change, told of */
+#define AUDITED 0x8000 /* of a reason: they would drop for it */
 
 static __u64 last_wake_up;
 
@@ -130,7 +131,7 @@ static __always_inline void write_flow(struct __sk_buff *skb, struct work *w, __
 	event->tcp_flags = w->packet.tcp_flags;
 	event->icmp_type = w->packet.icmp_type;
 	event->identity = w->judgement.identity;
-	event->policy = type == EVENT_AUDIT ? w->audit_policy : w->policy;
+	event->policy = type == EVENT_AUDIT && w->audit_policy ? w->audit_policy : w->policy;
 	event->peer = w->judgement.peer;
 	event->name_class = w->judgement.name_class;
 	event->l4_bits = w->judgement.bits > 0 ? w->judgement.bits : 0;
@@ -160,13 +161,14 @@ __noinline int tell_flow(struct __sk_buff *skb, __u32 direction, __u32 reason)
 	return 0;
 }
 
-/* What all policies together say, in `w->judgement`, is not what happens: `dropped` is that, `reason` their word. */
+/* What all policies together say, or a check in audit, in `w->judgement`, is not what happens: `dropped` is that,
+ * `reason` their word. */
 __noinline int tell_audited(struct __sk_buff *skb, __u32 direction, __u32 reason, __u32 dropped)
 {
 	struct work *w = get_work();
 	__u64 left_out;
 
-	if (w && worth_telling(w, COUNT_AUDITED, direction, &left_out)) {
+	if (w && worth_telling(w, AUDITED | reason, direction, &left_out)) {
 		count(COUNT_AUDITED);
 		write_flow(skb, w, EVENT_AUDIT, direction, reason, left_out, dropped);
 	}

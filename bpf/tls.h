@@ -171,12 +171,24 @@ __noinline int verify_hello(struct __sk_buff *skb, __u32 since)
 	return w->judgement.bits < 0 || w->judgement.denied ? DROP_TLS_NAME_NOT_GRANTED : 0;
 }
 
+/* Data ahead of the server's answer: 0, or why it drops. */
+static __always_inline int look_at_hello(struct __sk_buff *skb, struct work *w, __u32 since)
+{
+	int reason = verify_hello(skb, since);
+
+	if (reason && !(w->flags & VERIFY_NAMES)) {
+		tell_audited(skb, EGRESS, reason, 0);
+		return 0;
+	}
+	return reason;
+}
+
 /* Was it a name, and nothing else, that opened the flow just judged? */
 static __always_inline bool only_named(struct work *w)
 {
 	bool allowed;
 
-	if (!(w->flags & VERIFY_NAMES) || w->packet.protocol != IPPROTO_TCP || w->packet.remote_port != TLS_PORT)
+	if (!(w->flags & (VERIFY_NAMES | VERIFY_IN_AUDIT)) || w->packet.protocol != IPPROTO_TCP || w->packet.remote_port != TLS_PORT)
 		return false;
 	w->judgement.nameless = 1;
 	allowed = !judge_flow(EGRESS);

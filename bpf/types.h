@@ -37,6 +37,7 @@ enum endpoint_flags {
 	REBINDING_STRICT = 4, /* private addresses are not granted either */
 	LEARNS_NAMES = 8,     /* some rule of its policy names peers by DNS name */
 	VERIFY_NAMES = 16,    /* TLS must ask for the name that opened its way */
+	VERIFY_IN_AUDIT = 32, /* what VERIFY_NAMES would drop passes and is told of */
 };
 
 /* A peer in a policy key: the kind in the two highest bits, the number below them. */

@@ -13,9 +13,10 @@ import pytest
 from bpf_lab import RESOLVER4, RESOLVER6, TCP, UDP, Lab, Pod, a, allow, egress, names, tables
 from packets import ACK, L4, SYN, Bench, ip, udp
 
-from namewall.model.flow import Dropped, DropReason
+from namewall.model.flow import Audited, Dropped, DropReason
 from namewall.model.net import Address
 from namewall.policy.map_state import FqdnPeer, IdentityPeer, MapState
+from namewall.policy.rules import Verify
 from namewall.state.tables import NodeTables
 
 SHARED4, SHARED6 = "192.0.2.10", "2001:db8:5::10"
@@ -114,7 +115,7 @@ def reasons(bench: Bench) -> list[DropReason]:
 def client(request: pytest.FixtureRequest, lab: Lab, pod: Pod, bench: Bench) -> Client:
     """At an address shared by a.example, which it learned, and others."""
     state = names("a.example.", "*.b.example.", ask="any")
-    lab.apply(tables(state, replace(pod.row(), verify=True)))
+    lab.apply(tables(state, replace(pod.row(), verify=Verify.ENFORCE)))
     learn(bench, pod, "a.example", request.param)
     bench.events()
     return Client(bench, pod, request.param)
@@ -194,16 +195,16 @@ def test_only_flows_that_a_name_opened(lab: Lab, pod: Pod, bench: Bench) -> None
         allow(FqdnPeer("a.example."), TCP, 8443),
     ]
     for state, verify in (
-        (egress(*names_too, allow(IdentityPeer(9), TCP, 443)), True),
-        (egress(*names_too), False),
-        (MapState(False, False, {}), True),
+        (egress(*names_too, allow(IdentityPeer(9), TCP, 443)), Verify.ENFORCE),
+        (egress(*names_too), Verify.OFF),
+        (MapState(False, False, {}), Verify.ENFORCE),
     ):
         lab.apply(tables(state, replace(pod.row(), verify=verify)))
         learn(bench, pod, "a.example", SHARED4)
         client = Client(bench, pod, SHARED4)
         assert client.open()
         assert client.sends(b"no hello")
-    lab.apply(tables(egress(*names_too), replace(pod.row(), verify=True)))
+    lab.apply(tables(egress(*names_too), replace(pod.row(), verify=Verify.ENFORCE)))
     learn(bench, pod, "a.example", SHARED4)
     segment = L4(6, struct.pack("!HHIIBBHHH", 9000, 8443, 1, 0, 0x50, SYN, 1024, 0, 0) + b"no hello")
     assert bench.sends(pod, ip(a(pod.ipv4), a(SHARED4), segment))
@@ -211,5 +212,25 @@ def test_only_flows_that_a_name_opened(lab: Lab, pod: Pod, bench: Bench) -> None
 
 def test_a_name_that_policy_took_away(lab: Lab, pod: Pod, bench: Bench, client: Client) -> None:
     assert client.open()
-    lab.apply(tables(names("z.example.", ask="any"), replace(pod.row(), verify=True)))
+    lab.apply(tables(names("z.example.", ask="any"), replace(pod.row(), verify=Verify.ENFORCE)))
     assert not client.sends(hello("a.example"))
+
+
+def test_in_audit_everything_passes_and_is_told_of(lab: Lab, pod: Pod, bench: Bench, client: Client) -> None:
+    state = names("a.example.", "*.b.example.", ask="any")
+    lab.apply(tables(state, replace(pod.row(), verify=Verify.AUDIT)))
+    drops = lab.datapath.drops()
+    for data, reason in (
+        (hello("x.b.example"), NOT_GRANTED),
+        (b"GET / HTTP/1.1", UNREADABLE),
+        (hello("a.example"), None),
+    ):
+        bench.events()
+        assert client.open()
+        assert client.sends(data)
+        assert client.gets(b"an answer")
+        assert client.sends(b"whatever follows")
+        told = [(event.reason, event.dropped) for event in bench.events() if isinstance(event, Audited)]
+        assert told == ([(reason, None)] if reason else [])
+    assert client.open(b"early")
+    assert lab.datapath.drops() == drops

@@ -24,7 +24,14 @@ PENDING_SET_BYTES = 64
 QUESTIONS = "questions"
 """The name of an endpoint's map of questions: another one whenever its size or what it holds or hashes changes."""
 
-ENFORCE_INGRESS, ENFORCE_EGRESS, REBINDING_STRICT, LEARNS_NAMES, VERIFY_NAMES = 1, 2, 4, 8, 16
+ENFORCE_INGRESS, ENFORCE_EGRESS, REBINDING_STRICT, LEARNS_NAMES, VERIFY_NAMES, VERIFY_IN_AUDIT = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+)
 REFUSALS = {"auto": 0, "refused": 1, "nxdomain": 2}
 INSIDE = 1
 POLICY_DENY, POLICY_DNS, POLICY_DNS_ANY = 1, 2, 4

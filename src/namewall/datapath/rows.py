@@ -28,6 +28,7 @@ from namewall.policy.map_state import (
     Peer,
     PolicyEntry,
 )
+from namewall.policy.rules import Verify
 from namewall.state.tables import EndpointRow, IpcacheRow, NodeTables, ServiceBackend, VipKey
 
 Rows = dict[bytes, bytes]
@@ -328,6 +329,9 @@ Numbered = tuple[int, MapState]
 NO_AUDIT: Numbered = (0, ALLOW_ALL)
 
 
+VERIFIES = {Verify.OFF: 0, Verify.AUDIT: layout.VERIFY_IN_AUDIT, Verify.ENFORCE: layout.VERIFY_NAMES}
+
+
 def endpoint_value(
     row: EndpointRow,
     slot: int,
@@ -344,7 +348,7 @@ def endpoint_value(
     flags = (
         _enforced(state)
         | (layout.REBINDING_STRICT if row.strict else 0)
-        | (layout.VERIFY_NAMES if row.verify else 0)
+        | VERIFIES[row.verify]
         | (layout.LEARNS_NAMES if any(isinstance(peer, FqdnPeer) for peer in names) else 0)
     )
     addresses = b"".join(map(layout.pack_address, row.addresses))

@@ -2,12 +2,13 @@
 
     namewall.io/dns-types: A,AAAA         its DNS rules pass these types of question only
     namewall.io/rebinding-guard: strict   no name opens a private address to the endpoints it selects
-    namewall.io/verify-name: sni          TLS on port 443 must ask for a name granted at its address
+    namewall.io/verify-name: sni          TLS on port 443 must ask for a name granted at its address; with `audit`
+                                          what does not passes and is told of
     namewall.io/min-ttl: "300"            names learned by the endpoints it selects stay open that long at least
     namewall.io/mode: audit               nothing of it is enforced: what it would change is told (spec/semantics.md 10)
 
 The first limits the policy's own rules. The others hold for every endpoint that a rule of the policy selects, whoever
-allowed the name; of several policies the stricter counts for the guard, the longer for the TTL.
+allowed the name; of several policies the stricter counts for the guard and the check, the longer for the TTL.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from namewall.model.errors import Problem
 from namewall.model.labels import Labels
 from namewall.policy import dns_types
 from namewall.policy.map_state import DnsRules
-from namewall.policy.rules import Options, Policy, PortMatch, Rule
+from namewall.policy.rules import Options, Policy, PortMatch, Rule, Verify
 
 MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
     "namewall.io/mode",
@@ -29,6 +30,7 @@ MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
     "namewall.io/min-ttl",
     dns_types.ANNOTATION,
 )
+WAYS = {"sni": Verify.ENFORCE, "audit": Verify.AUDIT, "off": Verify.OFF}
 LONGEST_TTL = 604800
 """Seconds; no answer is believed for longer (RFC 8767 section 4)."""
 
@@ -60,11 +62,13 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
             wrong(GUARD, f"`{guard}` is no guard; write `strict`, or `cilium` for what is without it")
         options = replace(options, strict=guard == "strict")
     if (verify := given.get(VERIFY)) is not None:
-        if verify not in ("sni", "off"):
+        if verify not in WAYS:
             wrong(
-                VERIFY, f"`{verify}` is no way to verify names; write `sni`, or `off` for what is without it"
+                VERIFY,
+                f"`{verify}` is no way to verify names; write `sni`, `audit` to be told only, or `off` for what is"
+                " without it",
             )
-        options = replace(options, verify=verify == "sni")
+        options = replace(options, verify=WAYS.get(str(verify), Verify.OFF))
     if (ttl := given.get(MIN_TTL)) is not None:
         if (
             isinstance(ttl, str)
@@ -104,10 +108,6 @@ def of_subject(policies: Iterable[Policy], subject: Labels) -> Options:
     """What holds for an endpoint with these labels."""
     found = Options()
     for policy in policies:
-        if (
-            policy.options != found
-            and not policy.audit
-            and any(rule.subject.matches(subject) for rule in policy.rules)
-        ):
-            found = found.joined(policy.options)
+        if policy.holds != found and any(rule.subject.matches(subject) for rule in policy.rules):
+            found = found.joined(policy.holds)
     return found

@@ -129,8 +129,8 @@ class Resolver:
             enforced = {name for name, _ in parts if not self._policies[name].audit}
             rules = [rule for name, part in parts if name in enforced for rule in part]
             made = self._compiled(rules, subject, own_ports, chosen, has_names)
-            for name in enforced:
-                made.options = made.options.joined(self._policies[name].options)
+            for name, _ in parts:
+                made.options = made.options.joined(self._policies[name].holds)
             if len(rules) < len(every):
                 made.audited = self._compiled(every, subject, own_ports, chosen, has_names)
             self._made[key] = made

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple
 
 from namewall.model.errors import Problem
@@ -64,6 +65,15 @@ class Rule(NamedTuple):
     description: str = ""
 
 
+class Verify(IntEnum):
+    """What becomes of TLS that does not ask for the name that opened its way. The higher is the stricter."""
+
+    OFF = 0
+    AUDIT = 1
+    """It passes and is told of."""
+    ENFORCE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What annotations say for every endpoint that the policy selects (policy/metadata.py)."""
@@ -72,13 +82,12 @@ class Options:
     """No name opens a private address."""
     min_ttl: int | None = None
     """Seconds; None is the node's."""
-    verify: bool = False
-    """TLS must ask for the name that opened its way."""
+    verify: Verify = Verify.OFF
 
     def joined(self, other: Options) -> Options:
-        """Both hold: the stricter guard, the longer TTL."""
+        """Both hold: the stricter guard and check, the longer TTL."""
         ttls = [ttl for ttl in (self.min_ttl, other.min_ttl) if ttl is not None]
-        return Options(self.strict or other.strict, max(ttls, default=None), self.verify or other.verify)
+        return Options(self.strict or other.strict, max(ttls, default=None), max(self.verify, other.verify))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,11 @@ class Policy:
     @property
     def key(self) -> tuple[str, str, str]:
         return self.kind, self.namespace, self.name
+
+    @property
+    def holds(self) -> Options:
+        """Of its options those that hold: in audit it only tells what its check would drop."""
+        return Options(verify=min(self.options.verify, Verify.AUDIT)) if self.audit else self.options
 
 
 def policy_prefixes(policies: Iterable[Policy]) -> frozenset[Network]:

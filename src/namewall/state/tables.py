@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from namewall.model.cluster import Refusal
 from namewall.model.net import Address, Network
 from namewall.policy.map_state import MapState
+from namewall.policy.rules import Verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class EndpointRow:
     """Seconds; None is the node's."""
     strict: bool = False
     """Private addresses are not granted either (`namewall.io/rebinding-guard: strict`)."""
-    verify: bool = False
-    """TLS on port 443 must ask for a name that is granted at its address (`namewall.io/verify-name: sni`)."""
+    verify: Verify = Verify.OFF
+    """TLS on port 443 must ask for a name that is granted at its address (`namewall.io/verify-name`)."""
     search: tuple[str, ...] = ()
     """The search domains of its resolv.conf, canonical."""
     audit: int = 0

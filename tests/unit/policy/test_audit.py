@@ -11,9 +11,10 @@ from namewall.agent.policies import in_modes
 from namewall.model.net import Direction, Protocol
 from namewall.policy.compile import compile
 from namewall.policy.decide import PeerFacts, decide
+from namewall.policy.metadata import of_subject
 from namewall.policy.parse import parse
 from namewall.policy.resolver import Resolver
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Options, Policy, Verify
 from namewall.state.desired import EndpointFacts, NodeFacts, PolicyNumbers, desired
 from tests.unit.policy.build import cnp, good, pod
 
@@ -95,9 +96,10 @@ def test_the_tables_hold_both_and_learn_the_names_of_both() -> None:
 def test_what_a_policy_in_audit_says_for_endpoints_does_not_hold() -> None:
     strict = cnp({"endpointSelector": {}, "egress": [{}]}, name="strict")
     strict["metadata"]["annotations"] = {"namewall.io/mode": "audit", "namewall.io/rebinding-guard": "strict"}
+    strict["metadata"]["annotations"]["namewall.io/verify-name"] = "sni"
     resolver = Resolver()
     resolver.set_policies([good(strict)])
-    assert not resolver.options(WEB).strict
+    assert resolver.options(WEB) == of_subject([good(strict)], WEB) == Options(verify=Verify.AUDIT)
 
 
 def test_another_mode_is_a_problem() -> None:

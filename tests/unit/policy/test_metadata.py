@@ -10,7 +10,7 @@ from namewall.policy import dns_types
 from namewall.policy.lookup import dns_passes
 from namewall.policy.metadata import of_subject
 from namewall.policy.parse import parse
-from namewall.policy.rules import Options, Policy
+from namewall.policy.rules import Options, Policy, Verify
 
 
 def policy(annotations: dict[str, Any] | None, dns: list[Any] | None = None, app: str = "a") -> Any:
@@ -73,7 +73,7 @@ def test_bits_are_told_apart() -> None:
         ("namewall.io/dns-types", "A,BANANA", "`BANANA` is no type of question known here"),
         ("namewall.io/dns-types", ",", "an empty list is no type"),
         ("namewall.io/rebinding-guard", "on", "`on` is no guard; write `strict`"),
-        ("namewall.io/verify-name", "host", "`host` is no way to verify names; write `sni`"),
+        ("namewall.io/verify-name", "host", "`host` is no way to verify names; write `sni`, `audit`"),
         ("namewall.io/min-ttl", "-1", "`-1` is no number of seconds"),
         ("namewall.io/min-ttl", "1h", "`1h` is no number of seconds"),
         ("namewall.io/min-ttl", "604801", "from 0 to 604800"),
@@ -91,8 +91,12 @@ def test_options_of_all_policies_that_select_join() -> None:
     one = read({"namewall.io/rebinding-guard": "strict", "namewall.io/min-ttl": "30"})
     two = read({"namewall.io/min-ttl": "300"})
     assert read({"namewall.io/verify-name": "sni"}).options.joined(two.options) == Options(
-        min_ttl=300, verify=True
+        min_ttl=300, verify=Verify.ENFORCE
     )
+    told = read({"namewall.io/verify-name": "audit"}).options
+    assert told == Options(verify=Verify.AUDIT)
+    assert told.joined(Options(verify=Verify.ENFORCE)).verify is Verify.ENFORCE
+    assert Options(verify=Verify.ENFORCE).joined(told).verify is Verify.ENFORCE
     other = read({"namewall.io/min-ttl": "900"}, app="b")
     subject = frozenset({"k8s:app=a", "k8s:io.kubernetes.pod.namespace=default"})
     assert of_subject([one, two, other], subject) == Options(strict=True, min_ttl=300)
