@@ -37,7 +37,7 @@ from namewall.fqdn.automaton import build, selectors_of
 from namewall.model.labels import Labels
 from namewall.policy.parse import parse
 from namewall.policy.resolver import Resolver
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Policy, dns_selectors
 from namewall.state.desired import EndpointFacts, NodeFacts, PolicyNumbers, desired
 from namewall.state.names import NameCache
 
@@ -200,7 +200,7 @@ def _add_identities(resolver: Resolver, local: list[Labels], number: int) -> Fig
 
 def _learn(resolver: Resolver) -> Figures:
     cache, took = NameCache(), []
-    automaton = build(selectors_of(resolver.fqdn_selectors, resolver.dns_selectors))
+    automaton = build(selectors_of(resolver.fqdn_selectors, dns_selectors(resolver.policies)))
     for index in range(1000):
         name, address = f"x{index}.svc{4 * (index % 200)}.example.org.", ip_address(0xCB007100 + index % 256)
 
