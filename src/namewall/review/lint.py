@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from namewall.model.errors import Problem
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import lint
@@ -27,7 +26,9 @@ def linted(placed: list[Placed], world: ScenarioFile | None, broken: list[Compla
     raws: list[dict[str, Any]] = []
     for one in placed:
         problems, _ = judge(one.object)
-        broken += [_refused(one, problem) for problem in problems]
+        broken += [
+            refused(one, complaint(one.source, one.document, problem, one.path)) for problem in problems
+        ]
         raws.append({} if problems else one.object)
     document = {} if world is None else world.document.value
     scenario = None if world is None else world.scenario
@@ -41,9 +42,9 @@ def linted(placed: list[Placed], world: ScenarioFile | None, broken: list[Compla
     return [row(placed[finding.index], finding) for finding in found]
 
 
-def _refused(one: Placed, problem: Problem) -> Complaint:
-    found = complaint(one.source, one.document, problem, one.path)
-    if "Deny[" in problem.path and problem.path.endswith(".toFQDNs"):
+def refused(one: Placed, found: Complaint) -> Complaint:
+    """With what would be right, where Cilium's words do not say so."""
+    if "Deny[" in found.path and found.path.endswith(".toFQDNs"):
         why = "a deny rule cannot name names; leave them out of the allow rules instead"
         return replace(found, message=f"{found.message}; {why}")
     return found

@@ -1,0 +1,76 @@
+"""`namewall editor`: the policy editor in a browser, for files and, where there is one, for the running cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from namewall.cli.context import CANNOT, WRONG_USAGE, fail
+from namewall.cli.inputs import texts
+from namewall.review.complaints import clean
+
+MOST = 4 * 1024 * 1024
+"""Bytes of all files: what one request may hold."""
+
+
+@click.command("editor")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7480, show_default=True, help="0 takes any free one."
+)
+@click.option("--kubeconfig", metavar="FILE", help="The cluster to show. [$KUBECONFIG, or Namewall's own]")
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no_open: bool) -> None:
+    """Edit policies in a browser: FILEs, folders or `-`, read when it starts. Needs neither root nor a cluster.
+
+    Serves on this machine alone, until Ctrl-C.
+    """
+    import secrets
+
+    from namewall.editor.app import Settings
+    from namewall.editor.main import listen, serve, url
+    from namewall.model.errors import Cannot
+
+    given = _read(files)
+    token = secrets.token_urlsafe(32)
+    try:
+        listener = listen(port)
+    except Cannot as error:
+        fail(str(error), CANNOT)
+    number = listener.getsockname()[1]
+    address = url(number, token)
+
+    def started() -> None:
+        print(address, flush=True)
+        if not no_open:
+            _browse(address)
+
+    serve(listener, Settings(number, token, given), started)
+
+
+def _read(files: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for source, content in texts(files):
+        try:
+            found.append((source, content.decode()))
+        except UnicodeDecodeError:
+            fail(f"{clean(source)} is no UTF-8", WRONG_USAGE)
+    if sum(len(text) for _, text in found) > MOST:
+        fail(f"the files are larger than {MOST >> 20} MB together; name fewer", WRONG_USAGE)
+    return tuple(found)
+
+
+def _browse(address: str) -> None:
+    """Through a file that only we may read: arguments of a process are seen by everybody on the machine."""
+    import html
+    import tempfile
+    import webbrowser
+
+    graphic = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not graphic or os.geteuid() == 0 or not sys.stdout.isatty():
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="namewall-", suffix=".html", delete=False) as file:
+        file.write(f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">')
+    webbrowser.open(f"file://{file.name}")
