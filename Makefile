@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format ui wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -40,6 +40,9 @@ fuzz: setup-test    ## COUNT=1000000 DNS messages beside dnspython and a quarter
 format: setup-test
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+ui: setup-test      ## the editor's page from ui/ into the package; commit what it writes
+	$(PY) scripts/build_ui.py
 
 wheel: setup-test   ## dist/namewall-*.whl, with the compiled BPF object inside
 	$(PY) -m build --wheel
