@@ -1,0 +1,23 @@
+/** What the canvas cannot draw: shown with its path, and never changed. */
+import { stringify } from "yaml";
+import type { Kept } from "../model/draw";
+import type { Path } from "../model/source";
+
+export function KeptList({ kept, show }: { kept: readonly Kept[]; show: (path: Path) => void }) {
+  if (kept.length === 0) return null;
+  return (
+    <ul className="kept" aria-label="Kept as it is">
+      {kept.map((one) => (
+        <li key={one.label}>
+          <div className="row">
+            <span className="chip">kept as it is</span>
+            <button type="button" className="plain mono link" onClick={() => show(one.path)}>
+              {one.label}
+            </button>
+          </div>
+          <pre>{stringify(one.value).trimEnd()}</pre>
+        </li>
+      ))}
+    </ul>
+  );
+}

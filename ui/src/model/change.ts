@@ -1,0 +1,19 @@
+/** Changes of one policy of a text: drawn, edited, drawn again, until all are in. */
+import { type Block, type Drawing, draw } from "./draw";
+import { readObjects } from "./objects";
+import { applyEdits, type Edit, EditError } from "./splice";
+
+/** What one step on the canvas does: it sees the policy as the steps before left it. */
+export type Change = (drawing: Drawing, block: Block) => Edit[];
+
+export function applyChanges(text: string, object: number, block: number, changes: readonly Change[]): string {
+  return changes.reduce((before, change) => {
+    const found = readObjects(before)[object];
+    const drawing = found === undefined ? null : draw(found);
+    const drawn = drawing?.blocks[block];
+    if (found === undefined || drawing === null || drawn === undefined) {
+      throw new EditError("there is no policy to change: it needs `apiVersion`, `kind` and `spec`");
+    }
+    return applyEdits(before, found.doc, change(drawing, drawn));
+  }, text);
+}

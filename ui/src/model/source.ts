@@ -1,0 +1,99 @@
+/**
+ * The YAML of a file as a text with places: documents, nodes and where they stand.
+ *
+ * Read once per text (the last few are kept). Lines and columns begin with 1, offsets with 0.
+ */
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseAllDocuments } from "yaml";
+
+export type Path = readonly (string | number)[];
+export type Doc = Document.Parsed<ParsedNode>;
+
+export interface SyntaxProblem {
+  line: number;
+  column: number;
+  message: string;
+}
+
+export interface Source {
+  text: string;
+  docs: readonly Doc[];
+  problems: readonly SyntaxProblem[];
+  /** The line of an offset. */
+  line(offset: number): number;
+}
+
+const KEPT = 8;
+const cache = new Map<string, Source>();
+
+export function readSource(text: string): Source {
+  const known = cache.get(text);
+  if (known !== undefined) return known;
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, {
+    keepSourceTokens: true,
+    lineCounter: lines,
+    merge: true,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
+  const docs = ("empty" in parsed ? [] : [...parsed]) as Doc[];
+  const problems = docs.flatMap((doc) =>
+    doc.errors.map((error) => {
+      const { line, col } = lines.linePos(error.pos[0]);
+      return { line, column: col, message: error.message };
+    }),
+  );
+  const source: Source = { text, docs, problems, line: (offset) => lines.linePos(offset).line };
+  if (cache.size >= KEPT) cache.delete(cache.keys().next().value ?? "");
+  cache.set(text, source);
+  return source;
+}
+
+/** The node at a path, through collections alone: null behind an alias, and where there is none. */
+export function nodeAt(doc: Doc, path: Path): Node | null {
+  let node: unknown = doc.contents;
+  for (const key of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((one) => isScalar(one.key) && String(one.key.value) === String(key));
+      node = pair?.value ?? null;
+    } else if (isSeq(node) && typeof key === "number") {
+      node = node.items[key] ?? null;
+    } else {
+      return null;
+    }
+  }
+  return isMap(node) || isSeq(node) || isScalar(node) || isAlias(node) ? node : null;
+}
+
+/** The line where a path begins, else that of the nearest above it. */
+export function lineAt(source: Source, doc: number, path: Path): number {
+  const document = source.docs[doc];
+  if (document === undefined) return 1;
+  for (let length = path.length; length >= 0; length--) {
+    const start = startOf(document, path.slice(0, length));
+    if (start !== null) return source.line(start);
+  }
+  return 1;
+}
+
+/** Offset of a path's key (in a map) or value (in a list). */
+function startOf(doc: Doc, path: Path): number | null {
+  const key = path.at(-1);
+  const parent = key === undefined ? null : nodeAt(doc, path.slice(0, -1));
+  if (isMap(parent)) {
+    const pair = parent.items.find((one) => isScalar(one.key) && String(one.key.value) === String(key));
+    return isScalar(pair?.key) ? (pair.key.range?.[0] ?? null) : null;
+  }
+  return nodeAt(doc, path)?.range?.[0] ?? null;
+}
+
+/** A path in words, as the server writes it: `spec.egress[1].toPorts[0]`. */
+export function pathText(path: Path): string {
+  let text = "";
+  for (const key of path) {
+    if (typeof key === "number") text += `[${key}]`;
+    else if (/^[A-Za-z_][\w-]*$/.test(key)) text += text === "" ? key : `.${key}`;
+    else text += `[${JSON.stringify(key)}]`;
+  }
+  return text;
+}

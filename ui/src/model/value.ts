@@ -1,0 +1,70 @@
+/** Plain values as YAML and JSON have them: comparing, and what an edit makes of one. */
+import type { Edit } from "./splice";
+
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}
+
+/** The same value, whatever the order of keys. */
+export function equal(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((one, at) => equal(one, b[at]));
+  }
+  if (!isObject(a) || !isObject(b)) return false;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]))
+  );
+}
+
+/** The value after the edit: what the text must say then. */
+export function withEdit(value: Json, edit: Edit): Json {
+  const copy = structuredClone(value);
+  const key = edit.path.at(-1);
+  if (key === undefined) return edit.op === "set" ? edit.value : copy;
+  const root: JsonObject = { root: copy };
+  let at: Json = root;
+  let step: string | number = "root";
+  for (const next of edit.path) {
+    const below = read(at, step);
+    if (below === null || below === undefined) write(at, step, {});
+    at = read(at, step) as Json;
+    step = next;
+  }
+  if (edit.op === "set") write(at, step, edit.value);
+  else if (edit.op === "append") {
+    const list = read(at, step);
+    if (Array.isArray(list)) list.push(edit.value);
+    else write(at, step, [edit.value]);
+  } else if (edit.op === "remove") {
+    if (Array.isArray(at)) at.splice(Number(step), 1);
+    else if (isObject(at)) delete at[String(step)];
+  } else if (isObject(at)) {
+    const old = at[String(step)];
+    delete at[String(step)];
+    if (old !== undefined) at[edit.key] = old;
+  }
+  return root["root"] ?? null;
+}
+
+export function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>((at, key) => read(at as Json, key), value);
+}
+
+function read(at: Json, key: string | number): Json | undefined {
+  if (Array.isArray(at)) return at[Number(key)];
+  return isObject(at) ? at[String(key)] : undefined;
+}
+
+function write(at: Json, key: string | number, value: Json): void {
+  if (Array.isArray(at)) at[Number(key)] = value;
+  else if (isObject(at)) at[String(key)] = value;
+}
