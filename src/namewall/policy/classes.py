@@ -76,9 +76,9 @@ class Classes:
             kept = self._kept[selector] = {CidrPeer(prefix, selector.pods): None for prefix in found}
         return kept
 
-    def forget_cidrs(self, used: Iterable[CidrSelector]) -> None:
-        wanted = set(used)
-        self._kept = {selector: peers for selector, peers in self._kept.items() if selector in wanted}
+    def forget_cidrs(self, unused: Iterable[PeerSelector]) -> None:
+        for selector in self._kept.keys() & unused:
+            del self._kept[selector]
 
     def _within(self, cidr: Network) -> Iterator[Network]:
         known, prefixes = self._sorted[cidr.version], self._prefixes[cidr.version]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from namewall.model.labels import RESERVED_LABELS, Labels, view
 from namewall.policy.map_state import IdentityPeer
 from namewall.policy.selector_index import SelectorIndex
-from namewall.policy.selectors import LabelSelector, Requirement
+from namewall.policy.selectors import LabelSelector, PeerSelector, Requirement
 
 
 class IdentityIndex:
@@ -90,9 +90,9 @@ class IdentityIndex:
             self._selectors.add(selector)
         return kept
 
-    def forget_selectors(self, used: Iterable[LabelSelector]) -> None:
+    def forget_selectors(self, unused: Iterable[PeerSelector]) -> None:
         """Drop the kept sets of selectors that no policy uses any more."""
-        for selector in self._kept.keys() - set(used):
+        for selector in self._kept.keys() & unused:
             del self._kept[selector]
             self._selectors.discard(selector)
 

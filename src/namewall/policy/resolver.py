@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from namewall.model.labels import Labels
+from namewall.model.labels import RESERVED_LABELS, Labels
 from namewall.model.net import Network
 from namewall.policy.classes import Classes
 from namewall.policy.compile import Side, compile_sides, entries_of, sides
@@ -29,9 +29,9 @@ from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.identity_index import IdentityIndex
 from namewall.policy.map_state import CidrPeer, IdentityPeer, MapState, Peer
 from namewall.policy.ports import NO_NAMES, NamedPorts
-from namewall.policy.rules import Options, Policy, Rule, dns_selectors, fqdn_selectors, prefixes_of
+from namewall.policy.rules import Options, Policy, Rule, fqdn_selectors, prefixes_of
 from namewall.policy.selector_index import SelectorIndex
-from namewall.policy.selectors import CidrSelector, LabelSelector, PeerSelector
+from namewall.policy.selectors import LabelSelector, PeerSelector
 from namewall.policy.terms import INIT
 
 Key = tuple[str, str, str]
@@ -74,6 +74,8 @@ class Resolver:
         self._of_subject: dict[tuple[Labels, Ports | None], _Made] = {}
         self._users: dict[PeerSelector, set[_Made]] = {}
         """Which MapStates a peer selector is in."""
+        self._idle: set[PeerSelector] = set()
+        """Those that are in none any more, or were for a moment."""
 
     # What is known now.
 
@@ -90,10 +92,6 @@ class Resolver:
     @property
     def fqdn_selectors(self) -> frozenset[str]:
         return fqdn_selectors(self._policies.values())
-
-    @property
-    def dns_selectors(self) -> frozenset[str]:
-        return dns_selectors(self._policies.values())
 
     def resolve(self, subject: Labels, own_ports: NamedPorts = NO_NAMES) -> MapState:
         """The MapState of an endpoint. `own_ports` are its own named container ports.
@@ -169,8 +167,7 @@ class Resolver:
         wanted = {policy.key: policy for policy in policies}
         changed: dict[Key, Policy | None] = {key: None for key in self._written if key not in wanted}
         for key, policy in wanted.items():
-            written = self._written.get(key)
-            if written is not policy and written != policy:
+            if self._written.get(key) != policy:
                 (changed[key],) = expand([policy], self._services, self._groups)
         self._written = wanted
         self._replace(changed)
@@ -186,7 +183,7 @@ class Resolver:
 
     def set_identities(self, identities: Mapping[int, Labels]) -> None:
         """These pod identities and no others; the reserved ones are always known."""
-        for number in [n for n in self._index.numbers() if n not in identities and n >= 256]:
+        for number in self._index.numbers().keys() - identities.keys() - RESERVED_LABELS.keys():
             self.remove_identity(number)
         for number, labels in identities.items():
             self.add_identity(number, labels)
@@ -208,14 +205,15 @@ class Resolver:
             self._drop(made for made in self._made.values() if made.has_names)
 
     def keep_subjects(self, subjects: Iterable[Labels]) -> None:
-        """Forget what was made for subjects that no endpoint has any more."""
+        """Forget what was made for subjects that no endpoint has any more, and what no policy asks for."""
         wanted = set(subjects)
         self._of_subject = {key: made for key, made in self._of_subject.items() if key[0] in wanted}
         used = set(self._of_subject.values())
-        if len(used) < len(self._made):
-            self._drop(made for made in self._made.values() if made not in used)
-            self._index.forget_selectors(s for s in self._users if isinstance(s, LabelSelector))
-            self._classes.forget_cidrs(s for s in self._users if isinstance(s, CidrSelector))
+        self._drop(made for made in self._made.values() if made not in used)
+        unused = self._idle - self._users.keys()
+        self._index.forget_selectors(unused)
+        self._classes.forget_cidrs(unused)
+        self._idle.clear()
 
     # What a change reaches.
 
@@ -247,6 +245,7 @@ class Resolver:
                 self._users[selector].discard(made)
                 if not self._users[selector]:
                     del self._users[selector]
+                    self._idle.add(selector)
 
     def _replace(self, changed: Mapping[Key, Policy | None]) -> None:
         reached: set[LabelSelector] = set()
@@ -286,10 +285,10 @@ class Resolver:
         moved = False
         for prefix, more in uses.items():
             was = self._uses[prefix]
-            self._uses[prefix] = was + more
-            if not was + more:
+            now = self._uses[prefix] = was + more
+            if not now:
                 del self._uses[prefix]
-            if bool(was) == bool(was + more):
+            if bool(was) == bool(now):
                 continue
             moved = True
             selecting = self._classes.remove_prefix(prefix) if was else self._classes.add_prefix(prefix)

@@ -87,7 +87,13 @@ def test_what_is_wrong_is_named(key: str, value: str, text: str) -> None:
     assert text in problems[0].message
 
 
+def test_what_is_not_said_is_as_without_annotations() -> None:
+    said = Options(strict=False, min_ttl=None, verify=Verify.OFF)
+    assert Policy("", "", "", "", ()) == Policy("", "", "", "", (), options=said, audit=False)
+
+
 def test_options_of_all_policies_that_select_join() -> None:
+    assert sorted(Verify) == [Verify.OFF, Verify.AUDIT, Verify.ENFORCE]
     one = read({"namewall.io/rebinding-guard": "strict", "namewall.io/min-ttl": "30"})
     two = read({"namewall.io/min-ttl": "300"})
     assert read({"namewall.io/verify-name": "sni"}).options.joined(two.options) == Options(

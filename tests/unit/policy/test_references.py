@@ -82,6 +82,10 @@ def test_a_resolver_follows_its_references() -> None:
 def test_selectors_of_names() -> None:
     assert fqdn_selectors([good(LAB)]) == {"kubernetes.io."}
     assert dns_selectors([good(LAB)]) == {"*"}
+    ask = {
+        "toPorts": [{"ports": [{"port": "53"}], "rules": {"dns": [{"matchName": n} for n in ("a", "B.c")]}}]
+    }
+    assert dns_selectors([good(egress(ask, {}))]) == {"a.", "b.c."}
 
 
 def test_an_index_follows_its_identities() -> None:

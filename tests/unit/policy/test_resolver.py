@@ -1,12 +1,19 @@
-"""What the resolver need not do again."""
+"""What the resolver need not do again, and that nothing is left of what is gone."""
 
 from __future__ import annotations
 
+import pickle
+from ipaddress import ip_network
+
+from namewall.model.labels import Labels
+from namewall.model.net import Protocol
+from namewall.policy.compile import compile
+from namewall.policy.expand import CidrGroup, expand
 from namewall.policy.map_state import IdentityPeer
 from namewall.policy.metadata import of_subject
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Options
-from tests.unit.policy.build import Raw, cnp, good, pod
+from tests.unit.policy.build import Raw, cnp, egress, good, pod
 
 FROM_WEB: Raw = {"fromEndpoints": [{"matchLabels": {"app": "web"}}], "toPorts": [{"ports": [{"port": "80"}]}]}
 
@@ -77,3 +84,85 @@ def test_what_annotations_say_is_kept_with_the_rules() -> None:
     assert made.options(pod(app="db")) == Options(strict=True, min_ttl=300)
     made.set_policy(good(annotated("longer")))
     assert made.options(pod(app="db")) == Options(strict=True, min_ttl=100)
+
+
+OFFICE = CidrGroup("office", {}, frozenset({ip_network("198.51.100.0/24")}))
+TO_OFFICE = egress({"toCIDRSet": [{"cidrGroupRef": "office"}]}, {"toFQDNs": [{"matchName": "a.example"}]})
+
+
+def test_it_tells_what_is_in_force() -> None:
+    policies = [good(protects("db", name="q")), good(TO_OFFICE)]
+    made = resolver(protects("db", name="q"), TO_OFFICE)
+    made.set_references(groups=[OFFICE])
+    assert set(made.policies) == set(expand(policies, groups=[OFFICE]))
+    assert made.fqdn_selectors == {"a.example."}
+    assert resolver().fqdn_selectors == frozenset()
+
+
+def test_references_leave_others_alone() -> None:
+    made = resolver(protects("db", name="q", namespace="other"), TO_OFFICE)
+    here, there = made.resolve(pod(app="db")), made.resolve(pod("other", app="db"))
+    made.set_references(groups=[OFFICE])
+    assert made.resolve(pod(app="db")) != here
+    assert made.resolve(pod("other", app="db")) is there
+
+
+def test_identities_that_go_take_their_entries() -> None:
+    made = resolver(protects("db"))
+    web = {number: pod(app="web", rev=str(number)) for number in (256, 257, 258)}
+    made.set_identities(web)
+    assert made.resolve(pod(app="db")) == compile(made.policies, pod(app="db"), web)
+    del web[256]
+    made.set_identities(web)
+    assert made.resolve(pod(app="db")) == compile(made.policies, pod(app="db"), web)
+
+
+def test_ports_of_the_cluster_reach_only_rules_that_name_ports() -> None:
+    named = cnp({"endpointSelector": {}, "egress": [{"toPorts": [{"ports": [{"port": "http"}]}]}]}, name="q")
+    made = resolver(named, protects("db", namespace="other"))
+    here, there = made.resolve(pod(app="db")), made.resolve(pod("other", app="db"))
+    made.set_cluster_ports({("http", Protocol.TCP): frozenset({80})})
+    assert made.resolve(pod(app="db")) != here
+    assert made.resolve(pod("other", app="db")) is there
+
+
+def test_a_prefix_is_known_while_any_policy_has_it() -> None:
+    one, two = (cnp({"endpointSelector": {}, "egress": [{"toCIDR": ["10.0.0.0/8"]}]}, name=n) for n in "ab")
+    made = resolver(one, two)
+    made.remove_policy(good(one).key)
+    assert made.prefixes == {ip_network("10.0.0.0/8")}
+    made.remove_policy(good(two).key)
+    assert made.prefixes == frozenset()
+
+
+def test_what_no_endpoint_uses_is_forgotten_alone() -> None:
+    made = resolver(protects("db"), protects("web", name="q"))
+    db, web = made.resolve(pod(app="db")), made.resolve(pod(app="web"))
+    made.keep_subjects([pod(app="web")])
+    assert made.resolve(pod(app="web")) is web
+    assert made.resolve(pod(app="db")) is not db
+
+
+def test_nothing_is_left_of_what_is_gone() -> None:
+    made = Resolver()
+
+    def size_after(label: str) -> int:
+        """Of all that it keeps, after policies, identities and endpoints of this label came and went."""
+        here, there = ({"matchLabels": {label: value}} for value in ("here", "there"))
+        spec: Raw = {
+            "endpointSelector": here,
+            "ingress": [{"fromEndpoints": [there]}, {"fromEndpoints": [{"matchLabels": {"all": "same"}}]}],
+            "egress": [{"toCIDR": [f"198.51.100.{len(label)}/32"]}, {"toFQDNs": [{"matchName": label}]}],
+        }
+        audited = cnp({**spec, "endpointSelector": {}}, name="b")
+        audited["metadata"]["annotations"] = {"namewall.io/mode": "audit"}
+        subject: Labels = pod(**{label: "here"})
+        made.set_policies([good(cnp(spec, name="a")), good(audited)])
+        made.set_identities({256 + len(label): subject, 300: pod(**{label: "there", "all": "same"})})
+        assert made.audit(subject) != made.resolve(subject)
+        made.set_policies([])
+        made.set_identities({})
+        made.keep_subjects([])
+        return len(pickle.dumps(made))
+
+    assert len({size_after("x" * length) for length in (3, 4, 5)}) == 1
