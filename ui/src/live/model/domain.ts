@@ -4,7 +4,21 @@
  * A rule of thumb instead of the public suffix list (230 kB): what it gets wrong puts a card into another frame, no more.
  */
 
-const SECOND_LEVEL = new Set(["ac", "co", "com", "edu", "go", "gob", "gov", "mil", "ne", "net", "nom", "or", "org"]);
+const SECOND_LEVEL = new Set([
+  "ac",
+  "co",
+  "com",
+  "edu",
+  "go",
+  "gob",
+  "gov",
+  "mil",
+  "ne",
+  "net",
+  "nom",
+  "or",
+  "org",
+]);
 
 export function registeredDomain(name: string): string {
   const labels = name.toLowerCase().replace(/\.$/, "").split(".");

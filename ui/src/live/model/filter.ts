@@ -72,7 +72,10 @@ export function compileFilter(filter: Filter): Test<Row> {
 }
 
 function words(text: string): { wanted: string[]; unwanted: string[] } {
-  const all = text.toLowerCase().split(/[\s,]+/).filter((word) => word && word !== "!");
+  const all = text
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter((word) => word && word !== "!");
   return {
     wanted: all.filter((word) => !word.startsWith("!")),
     unwanted: all.filter((word) => word.startsWith("!")).map((word) => word.slice(1)),
@@ -86,7 +89,10 @@ function textTest(text: string): Test<readonly string[]> | null {
   const bad = unwanted.map(wordTest);
   return (values) => {
     const said = values.filter(Boolean);
-    return (!good.length || said.some((value) => good.some((test) => test(value)))) && !said.some((value) => bad.some((test) => test(value)));
+    return (
+      (!good.length || said.some((value) => good.some((test) => test(value)))) &&
+      !said.some((value) => bad.some((test) => test(value)))
+    );
   };
 }
 
@@ -100,7 +106,8 @@ function wordTest(word: string): Test<string> {
 function globMatches(pieces: readonly string[], value: string): boolean {
   const head = pieces[0] ?? "";
   const tail = pieces.at(-1) ?? "";
-  if (!value.startsWith(head) || !value.endsWith(tail) || value.length < head.length + tail.length) return false;
+  if (!value.startsWith(head) || !value.endsWith(tail) || value.length < head.length + tail.length)
+    return false;
   let at = head.length;
   for (const piece of pieces.slice(1, -1)) {
     const found = value.indexOf(piece, at);
@@ -134,5 +141,29 @@ function onePort(word: string): Test<Row> {
   const low = Number(found[1]);
   const high = Number(found[2] ?? found[1]);
   const protocol = found[3];
-  return (row) => row.port >= low && row.port <= high && (!protocol || row.protocol.toLowerCase() === protocol);
+  return (row) =>
+    row.port >= low && row.port <= high && (!protocol || row.protocol.toLowerCase() === protocol);
+}
+
+/** A filter as the query of the page's address, so that it can be kept and sent. */
+export function queryOf(filter: Filter): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const key of ["workload", "name", "port", "direction", "policy"] as const) {
+    if (filter[key].trim()) found[key] = filter[key].trim();
+  }
+  if (filter.verdicts.size < VERDICTS.length) found["verdict"] = [...filter.verdicts].join(",");
+  return found;
+}
+
+export function filterOf(query: URLSearchParams): Filter {
+  const direction = query.get("direction");
+  const asked = query.get("verdict")?.split(",");
+  return {
+    workload: query.get("workload") ?? "",
+    name: query.get("name") ?? "",
+    port: query.get("port") ?? "",
+    policy: query.get("policy") ?? "",
+    direction: direction === "ingress" || direction === "egress" ? direction : "",
+    verdicts: new Set(VERDICTS.filter((verdict) => asked === undefined || asked.includes(verdict))),
+  };
 }

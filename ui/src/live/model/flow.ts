@@ -93,7 +93,9 @@ export function rowOf(flow: WireFlow, text: string, seq: number, parties: Partie
     query: (flow.l7?.dns?.query ?? "").replace(/\.$/, "").toLowerCase(),
     summary: flow.Summary ?? "",
     times: ours?.times ?? 1,
-    policies: [...new Set(deciding.map((rule) => (rule.namespace ? `${rule.namespace}/${rule.name}` : rule.name)))],
+    policies: [
+      ...new Set(deciding.map((rule) => (rule.namespace ? `${rule.namespace}/${rule.name}` : rule.name))),
+    ],
     text,
   };
 }
@@ -115,7 +117,11 @@ export function kindOf(flow: WireFlow): string {
 
 /** `POLICY_DENIED` → `Policy denied`. */
 export function reasonWords(reason: string): string {
-  const words = reason.toLowerCase().replaceAll("_", " ").replace(/\bdns\b/, "DNS").replace(/\btls\b/, "TLS");
+  const words = reason
+    .toLowerCase()
+    .replaceAll("_", " ")
+    .replace(/\bdns\b/, "DNS")
+    .replace(/\btls\b/, "TLS");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

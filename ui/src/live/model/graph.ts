@@ -39,7 +39,16 @@ export class FlowGraph {
       let edge = this.edges.get(key);
       if (!edge) {
         const { source, destination, port, protocol } = row;
-        edge = { key, source, destination, port, protocol, counts: { forwarded: 0, audit: 0, dropped: 0 }, rows: 0, last: 0 };
+        edge = {
+          key,
+          source,
+          destination,
+          port,
+          protocol,
+          counts: { forwarded: 0, audit: 0, dropped: 0 },
+          rows: 0,
+          last: 0,
+        };
         this.edges.set(key, edge);
       }
       edge.rows++;

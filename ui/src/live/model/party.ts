@@ -6,7 +6,7 @@
  */
 
 import { registeredDomain } from "./domain";
-import type { Endpoint, WireEnd, WireService } from "./wire";
+import type { WireEnd, WireService } from "./wire";
 
 export type PartyKind = "workload" | "service" | "name" | "entity" | "address";
 
@@ -68,7 +68,10 @@ export function partyOf(
 }
 
 /** The workload of a pod: as told, else its name without the parts that Deployments and StatefulSets put behind it. */
-export function workloadOf(endpoint: Pick<Endpoint, "name" | "workload">): string {
+export function workloadOf(endpoint: {
+  readonly name: string;
+  readonly workload?: { readonly name: string } | null;
+}): string {
   const told = endpoint.workload?.name;
   if (told) return told;
   return endpoint.name.replace(/-[a-z0-9]{8,10}-[a-z0-9]{4,5}$/, "").replace(/-\d+$/, "");

@@ -1,0 +1,109 @@
+/** "What would change": which flows seen since start would get another verdict under the edited files. */
+
+import { useEffect, useState } from "react";
+import type { PolicyFile, WhatIf } from "../api";
+import { ApiError, api, isAbort } from "../api";
+import { portText, rowOf } from "./model/flow";
+import { Parties } from "./model/party";
+import type { WireFlow } from "./model/wire";
+import { clock, plural } from "./model/words";
+
+/** Milliseconds without a key before the server is asked. */
+const PAUSE = 500;
+
+export function WhatWouldChange({ files }: { files: readonly PolicyFile[] }) {
+  const [answer, setAnswer] = useState<WhatIf | null>(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      api
+        .whatIf(files, stop.signal)
+        .then((found) => {
+          setAnswer(found);
+          setProblem("");
+        })
+        .catch((error: unknown) => {
+          if (!isAbort(error)) setProblem(error instanceof ApiError ? error.message : String(error));
+        });
+    }, PAUSE);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [files]);
+  if (problem) return <p className="notice deny">{problem}</p>;
+  if (answer === null) return <p className="quiet">Looking at the flows seen since start …</p>;
+  return <Changed answer={answer} />;
+}
+
+function Changed({ answer }: { answer: WhatIf }) {
+  if (answer.changed.length === 0) {
+    return (
+      <p className="notice allow">
+        Nothing would change: all {plural(answer.seen, "flow")} seen keep their verdict.
+      </p>
+    );
+  }
+  const stopped = answer.changed.filter((each) => judged(each.now) === "dropped").length;
+  const opened = answer.changed.length - stopped;
+  return (
+    <>
+      <p className={stopped > 0 ? "notice warn" : "notice allow"} role="status">
+        Of {plural(answer.seen, "flow")} seen,{" "}
+        {stopped > 0 && `${plural(stopped, "would be", "would be")} dropped`}
+        {stopped > 0 && opened > 0 && " and "}
+        {opened > 0 && `${plural(opened, "would be", "would be")} allowed`}.
+      </p>
+      <div className="live-scroll-x">
+        <table className="live-plain">
+          <thead>
+            <tr>
+              <th scope="col">Flow</th>
+              <th scope="col">Was</th>
+              <th scope="col">Now</th>
+              <th scope="col">Seen</th>
+            </tr>
+          </thead>
+          <tbody>
+            {answer.changed.slice(0, 200).map(({ flow, was, now }, at) => {
+              const row = rowOf(flow as WireFlow, "", at, new Parties());
+              return (
+                <tr key={row.uuid}>
+                  <td>
+                    {row.source.text} → {row.query || row.destination.text}{" "}
+                    <span className="mono">{portText(row)}</span>
+                  </td>
+                  <td>
+                    <Judged word={was} />
+                  </td>
+                  <td>
+                    <Judged word={now} />
+                  </td>
+                  <td className="mono">{clock(row.time)}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      </div>
+      {answer.changed.length > 200 && <p className="quiet">… and {answer.changed.length - 200} more.</p>}
+    </>
+  );
+}
+
+/** The server says `allow` and `deny`, or Hubble's words. */
+function judged(word: string): "dropped" | "audit" | "forwarded" {
+  if (/deny|denied|drop/i.test(word)) return "dropped";
+  return /audit/i.test(word) ? "audit" : "forwarded";
+}
+
+function Judged({ word }: { word: string }) {
+  const verdict = judged(word);
+  return (
+    <span className={`verdict ${verdict}`}>
+      <span aria-hidden="true">{{ dropped: "✕", audit: "◐", forwarded: "✓" }[verdict]}</span>{" "}
+      {word.toLowerCase()}
+    </span>
+  );
+}
