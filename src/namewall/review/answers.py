@@ -10,7 +10,7 @@ from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.review.asked import explained
 from namewall.review.complaints import Complaint
 from namewall.review.diff import Side, compare, side_of
-from namewall.review.judge import judged
+from namewall.review.judge import fixed, judged
 from namewall.review.papers import File, Papers, encoded
 from namewall.review.union import united
 from namewall.review.wrong import Wrong
@@ -38,6 +38,14 @@ def _file(row: Any, path: str) -> File:
 
 def _judge(body: Row) -> Row:
     return judged(files_of(body))
+
+
+def _fix(body: Row) -> Row:
+    rule = body.get("rule")
+    for key in ("file", "path"):
+        if not isinstance(body.get(key), str):
+            raise Wrong("want a text", key)
+    return fixed(files_of(body), None if rule is None else str(rule), body["file"], body["path"])
 
 
 def _explain(body: Row) -> Row:
@@ -72,6 +80,7 @@ def _schema(body: Row) -> Row:
 
 ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "judge": _judge,
+    "fix": _fix,
     "explain": _explain,
     "union": _union,
     "diff": _diff,

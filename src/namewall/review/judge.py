@@ -8,36 +8,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from namewall.policy.lint.finding import Project
+from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import lint
 from namewall.policy.metadata import MODE
 from namewall.review.complaints import Complaint
+from namewall.review.fixes import Fix, fix_of_finding, fix_of_problem, text_after
 from namewall.review.lint import linted, public_suffixes, refused, row
 from namewall.review.papers import File, Papers, in_file, metadata_of
 from namewall.review.rating import rated
 from namewall.review.scenarios import Placed
 from namewall.review.validate import Verdict, verdict
+from namewall.review.wrong import Wrong
 
 Row = dict[str, Any]
 MOST = 1000
 """Problems, and findings, that one answer holds."""
+MOST_WRITTEN = 30_000
+"""Characters of files that are written anew for the fixes of one answer."""
 
 
 def judged(files: Iterable[File]) -> Row:
     """The answer of `POST /api/judge`."""
     papers = Papers.read(files)
     verdicts = [verdict(one.source, one.document, one.path, one.object) for one in papers.placed]
+    fixes = _Fixes(papers)
     problems = [_broken(each) for each in papers.broken]
     for one, found in zip(papers.placed, verdicts, strict=True):
-        problems += [_problem(one, problem) for problem in found.problems]
+        for problem in found.problems:
+            fix = fixes.of_problem(one, problem.path) if len(problems) < MOST else None
+            problems.append({**_problem(one, problem), "fix": fix})
     for scenario in papers.scenarios:
         problems += [_broken(each) for each in scenario.complaints]
-    catalog = papers.catalog()
+    catalog = papers.catalog([each.accepted for each in verdicts])
     project = Project(catalog, None, public_suffixes())
     found_by_lint = lint(project)
-    findings = [
-        _finding(papers.placed[each.index], row(papers.placed[each.index], each)) for each in found_by_lint
-    ]
+    findings = [_finding(papers.placed[each.index], each, fixes) for each in found_by_lint[:MOST]]
     ignored: list[Complaint] = []
     for scenario in papers.scenarios:
         if scenario.scenario is not None:
@@ -48,7 +53,7 @@ def judged(files: Iterable[File]) -> Row:
         "objects": list(_objects(papers, verdicts)),
         "problems": problems[:MOST],
         "findings": findings[:MOST],
-        "left": {"problems": max(0, len(problems) - MOST), "findings": max(0, len(findings) - MOST)},
+        "left": {"problems": max(0, len(problems) - MOST), "findings": max(0, len(found_by_lint) - MOST)},
         "rating": rated(papers, project, found_by_lint),
     }
 
@@ -106,6 +111,57 @@ def _problem(one: Placed, problem: Complaint) -> Row:
     return {**_broken(refused(one, problem)), "source": source}
 
 
-def _finding(one: Placed, found: Row) -> Row:
-    path = ".".join(part for part in (one.path, found["path"]) if part)
-    return {**found, "column": one.document.place_of(path)[1], "fix": None}
+def _finding(one: Placed, finding: Finding, fixes: _Fixes) -> Row:
+    path = ".".join(part for part in (one.path, finding.path) if part)
+    column = one.document.place_of(path)[1]
+    return {**row(one, finding), "column": column, "fix": fixes.of_finding(one, finding.rule, finding.path)}
+
+
+class _Fixes:
+    """Fixes of one answer. Making the text of one takes as long as reading its file: in long files only the label is
+    given, and the text when it is asked for."""
+
+    def __init__(self, papers: Papers) -> None:
+        self._papers, self._left = papers, MOST_WRITTEN
+
+    def of_finding(self, one: Placed, rule: str, path: str) -> Row | None:
+        return self._row(one, fix_of_finding(self._papers, one, rule, path))
+
+    def of_problem(self, one: Placed, path: str) -> Row | None:
+        return self._row(one, fix_of_problem(one, path))
+
+    def _row(self, one: Placed, fix: Fix | None) -> Row | None:
+        if fix is None:
+            return None
+        self._left -= len(self._papers.texts[one.source])
+        return {"label": fix[0], "files": None} if self._left < 0 else written(self._papers, one, fix)
+
+
+def written(papers: Papers, one: Placed, fix: Fix) -> Row | None:
+    """`fix` of docs/editor-api.md; None where the file's layout is one that is not followed."""
+    after = text_after(papers, one, fix)
+    if after is None:
+        return None
+    texts = {**papers.texts, one.source: after}
+    return {"label": fix[0], "files": [{"name": name, "text": text} for name, text in texts.items()]}
+
+
+def fixed(files: Iterable[File], rule: str | None, file: str, path: str) -> Row:
+    """The answer of `POST /api/fix`. Raises Wrong."""
+    papers = Papers.read(files)
+    for one in papers.placed:
+        if one.source != file:
+            continue
+        if rule is not None and all((each.rule, each.path) != (rule, path) for each in _lint_of(papers, one)):
+            continue
+        fix = fix_of_problem(one, path) if rule is None else fix_of_finding(papers, one, rule, path)
+        found = None if fix is None else written(papers, one, fix)
+        if found is not None:
+            return found
+    raise Wrong("there is no fix for this here", "path")
+
+
+def _lint_of(papers: Papers, one: Placed) -> Iterator[Finding]:
+    number = papers.placed.index(one)
+    found = lint(Project(papers.catalog(), None, public_suffixes()))
+    return (finding for finding in found if finding.index == number)

@@ -32,6 +32,8 @@ class Papers:
     placed: list[Placed] = field(default_factory=list)
     scenarios: list[ScenarioFile] = field(default_factory=list)
     broken: list[Complaint] = field(default_factory=list)
+    asking: dict[int, tuple[int, int] | None] = field(default_factory=dict)
+    """By the id of a list of egress rules: where it judges questions, as review/fixes.py found."""
 
     @classmethod
     def read(cls, files: Iterable[File]) -> Papers:
@@ -55,9 +57,10 @@ class Papers:
         found = [each for each in self.texts if each == path or each.startswith(f"{path}/")]
         return ((each, encoded(self.texts[each])) for each in found) if found else None
 
-    def catalog(self) -> Catalog:
-        """What is not valid is in no rule."""
-        raws = [{} if judge(one.object)[0] else one.object for one in self.placed]
+    def catalog(self, accepted: Iterable[bool] | None = None) -> Catalog:
+        """What is not valid is in no rule; `accepted` says of each object whether it is, where that is known."""
+        good = accepted if accepted is not None else (not judge(one.object)[0] for one in self.placed)
+        raws = [one.object if valid else {} for one, valid in zip(self.placed, good, strict=True)]
         nothing, _ = parse_scenario({"policies": []})
         assert nothing is not None
         return catalog_of(nothing, raws, {})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import yaml
@@ -19,7 +20,7 @@ from namewall.policy.explain.anatomy import steps
 from namewall.policy.explain.edits import Change
 from namewall.review.papers import Papers
 from namewall.review.scenarios import Placed
-from namewall.review.yaml_writing import block, block_yaml, flow
+from namewall.review.yaml_writing import block, block_yaml, flow, scalar
 
 Path = tuple[str | int, ...]
 
@@ -27,10 +28,10 @@ Path = tuple[str | int, ...]
 @dataclass(frozen=True, slots=True)
 class Edit:
     """`put` sets a key of the mapping at `path` that it lacks (`key`), `append` adds to the list there, `replace`
-    exchanges the value there, `remove` takes it out; with `several` the list item there becomes several. The last item
-    of a list leaves `[]`."""
+    exchanges the value there, `remove` takes it out, `rename` gives it another key; with `several` the list item there
+    becomes several. The last item of a list leaves `[]`. Edits of one text are made in their order."""
 
-    verb: Literal["put", "append", "replace", "remove", "several"]
+    verb: Literal["put", "append", "replace", "remove", "several", "rename"]
     path: Path
     value: Any = None
     key: str = ""
@@ -38,6 +39,10 @@ class Edit:
 
 class Unsupported(Exception):
     """The layout is one that is not followed."""
+
+
+MISFITS = (Unsupported, LookupError, TypeError, ValueError, AttributeError)
+"""What an edit raises that does not fit the value."""
 
 
 @dataclass(slots=True)
@@ -65,28 +70,40 @@ class _Node:
 def edited(text: str, document: int, edits: Sequence[Edit]) -> str | None:
     """The text after the edits of its document number `document`; None where it cannot be done."""
     try:
-        roots = _read(text)
+        roots, before = _read(text), _values(text)
         sheet = _Sheet(text, roots[document])
-        values = [each.value for each in read_yaml(text)]
-        if len(values) != len(roots):
+        if len(before) != len(roots):
             return None
-        wanted = _detached(values[document])
+        values = [value for _, value in before]
+        values[document] = changed(values[document], edits)
         for edit in edits:
             sheet.do(edit)
-            wanted = _applied(wanted, edit)
         after = sheet.result()
-        values[document] = wanted
         return after if [each.value for each in read_yaml(after)] == values else None
-    except (Unsupported, Unreadable, yaml.YAMLError, IndexError, KeyError, TypeError, ValueError):
+    except (Unreadable, yaml.YAMLError, *MISFITS):
         return None
 
 
 def document_of(text: str, line: int) -> int:
     """The number of the document whose first value stands on a line."""
     try:
-        return [each.line for each in read_yaml(text)].index(line)
+        return [each for each, _ in _values(text)].index(line)
     except (Unreadable, ValueError):
         return -1
+
+
+def changed(value: Any, edits: Iterable[Edit]) -> Any:
+    """A value after edits. Raises MISFITS."""
+    found = _detached(value)
+    for edit in edits:
+        found = _applied(found, edit)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _values(text: str) -> tuple[tuple[int, Any], ...]:
+    """Line and value of each document. Nobody may change them."""
+    return tuple((each.line, each.value) for each in read_yaml(text))
 
 
 def edit_placed(papers: Papers, one: Placed, edits: Sequence[Edit]) -> str | None:
@@ -160,6 +177,10 @@ def _applied(value: Any, edit: Edit) -> Any:
         del target[last]
     elif edit.verb == "several":
         target[last : int(last) + 1] = copy.deepcopy(edit.value)
+    elif edit.verb == "rename":
+        if edit.key in target:
+            raise Unsupported
+        target[edit.key] = target.pop(last)
     else:
         target[last] = _applied(target[last], Edit(edit.verb, (), edit.value, edit.key))
     return value
@@ -170,6 +191,7 @@ def _applied(value: Any, edit: Edit) -> Any:
 _Events = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+@lru_cache(maxsize=16)
 def _read(text: str) -> list[_Node]:
     """The root of each document. No recursion: depth is bounded by the reader that looks at it first."""
     roots: list[_Node] = []
@@ -248,6 +270,8 @@ class _Sheet:
             self._replace(edit.path, edit.value)
         elif edit.verb == "several":
             self._several(edit.path, edit.value)
+        elif edit.verb == "rename":
+            self._rename(edit.path, edit.key)
         else:
             self._remove(edit.path)
 
@@ -326,6 +350,14 @@ class _Sheet:
             first, *rest = block(value)
             new = first + self._lines(rest, node.column)
         self._splices.append((start, end, new))
+
+    def _rename(self, path: Path, key: str) -> None:
+        parent = self._at(path[:-1])
+        node = parent.keys[parent.names.index(str(path[-1]))]
+        if node.kind != "scalar" or node.blank:
+            raise Unsupported
+        new = self._flow(key) if parent.flow or self._json else scalar(key)
+        self._splices.append((node.start, node.end, new))
 
     def _several(self, path: Path, values: Sequence[Any]) -> None:
         parent, node = self._at(path[:-1]), self._at(path)

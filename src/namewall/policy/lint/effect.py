@@ -18,7 +18,7 @@ def shadowed(project: Project) -> Iterator[Finding]:
     order = {id(rule): number for number, (_, rule) in enumerate(project.rules)}
     judged = [rule for _, rule in project.rules if any(port.dns is not None for port in rule.ports)]
     for index, rule in project.rules:
-        for _, other in project.around(rule):
+        for _, other in project.wider(rule):
             if other is rule or not rule_within(rule, other):
                 continue
             if other.deny and not rule.deny:

@@ -15,9 +15,12 @@ from namewall.model.labels import Labels
 from namewall.model.net import Direction
 from namewall.policy.diff.universe import representatives
 from namewall.policy.explain.anatomy import Catalog, Raw, at
+from namewall.policy.lint.contained import world_families
 from namewall.policy.lint.subjects import Subjects
+from namewall.policy.lint.wider import Wider
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import Scenario
+from namewall.policy.selectors import LabelSelector
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -54,18 +57,51 @@ class Project:
         return Subjects(self.rules)
 
     @cached_property
+    def _around(self) -> dict[tuple[LabelSelector, Direction, bool], list[tuple[int, Rule]]]:
+        return {}
+
+    @cached_property
+    def _wider(self) -> dict[int, Wider]:
+        """By the id of a list of `_around`, which lives as long."""
+        return {}
+
+    @cached_property
+    def _open(self) -> dict[int, list[tuple[int, Rule]]]:
+        return {}
+
+    @cached_property
     def audited(self) -> frozenset[int]:
         """Numbers of the policies that are in audit: they decide nothing for those enforced."""
         return frozenset(index for index, policy in self.catalog.numbered() if policy.audit)
 
-    def around(self, rule: Rule) -> Iterator[tuple[int, Rule]]:
+    def around(self, rule: Rule) -> list[tuple[int, Rule]]:
         """The rules of its direction that protect everyone whom the rule protects, itself among them."""
         tried = bool(self.audited) and self.catalog.number_of(rule.origin) in self.audited
-        return (
-            each
-            for each in self.by_subject.around(rule.subject)
-            if each[1].direction is rule.direction and (tried or each[0] not in self.audited)
-        )
+        key = rule.subject, rule.direction, tried
+        found = self._around.get(key)
+        if found is None:
+            found = self._around[key] = [
+                each
+                for each in self.by_subject.around(rule.subject)
+                if each[1].direction is rule.direction and (tried or each[0] not in self.audited)
+            ]
+        return found
+
+    def wider(self, rule: Rule) -> list[tuple[int, Rule]]:
+        """Those of `around` that may say all that the rule says."""
+        around = self.around(rule)
+        if id(around) not in self._wider:
+            self._wider[id(around)] = Wider(around)
+        return self._wider[id(around)].candidates(rule)
+
+    def open_around(self, rule: Rule) -> list[tuple[int, Rule]]:
+        """Those of `around` that let out to the world."""
+        around = self.around(rule)
+        if id(around) not in self._open:
+            self._open[id(around)] = [
+                each for each in around if any(world_families(peer) for peer in each[1].peers)
+            ]
+        return self._open[id(around)]
 
     def allows(self, direction: Direction | None = None) -> Iterator[tuple[int, Rule]]:
         for index, rule in self.rules:

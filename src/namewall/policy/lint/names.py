@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from namewall.model.labels import Labels
 from namewall.model.names import fqdn
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import PeerFacts, decide
@@ -15,12 +16,13 @@ from namewall.policy.lint.contained import (
     is_world,
     own_requirements,
     port_within,
+    ports_meet,
     world_families,
 )
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
 from namewall.policy.patterns import Pattern, normalize
-from namewall.policy.rules import Policy, Rule
+from namewall.policy.rules import Policy, PortMatch, Rule
 from namewall.policy.scenario import Endpoint, Scenario, Service
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector
@@ -240,26 +242,19 @@ def _wide(peer: object) -> str:
 def dns_on_the_path(project: Project) -> Iterator[Finding]:
     """For each rule with toFQDNs: can its names be asked, and is the answer seen by a DNS rule."""
     servers = _servers(project.scenario)
+    asking: dict[Labels, tuple[tuple[Policy, ...], list[PortMatch]]] = {}
     for index, rule in project.allows(Direction.EGRESS):
         forms = [peer.form for peer in rule.peers if isinstance(peer, FqdnSelector)]
         names = list(
             dict.fromkeys(next(iter(sample_names(form))) for form in forms if not Pattern(form).inert)
         )
         for subject in project.subjects(rule)[:1] if names else ():
-            rules = [
-                each for _, each in project.by_subject.selecting(subject) if each.direction is rule.direction
-            ]
-            judged = [
-                match
-                for other in rules
-                if other.peers and not other.deny
-                for match in other.ports
-                if match.dns is not None
-            ]
+            if subject not in asking:
+                asking[subject] = _asking(project, subject)
+            policies, judged = asking[subject]
             unseen = [n for n in names if not any(m.dns == "any" or _passes(m.dns, n) for m in judged)]
             if not unseen:
                 continue
-            policies = (Policy("", "", "", "", tuple(rules)),)
             answers = [
                 decide(policies, subject, Direction.EGRESS, server, Protocol.UDP, 53, question=unseen[0])
                 for server in servers
@@ -278,6 +273,25 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
             else:
                 text = f"no rule lets it ask the cluster DNS for `{name}`, so the name never opens"
             yield Finding("fqdn-without-dns", "warning", index, path, text, hint)
+
+
+def _asking(project: Project, subject: Labels) -> tuple[tuple[Policy, ...], list[PortMatch]]:
+    """What decides over a subject's questions to port 53/UDP: its rules for that port, one that turns on default deny,
+    and the ports with DNS rules."""
+    rules = [rule for _, rule in project.by_subject.selecting(subject) if rule.direction is Direction.EGRESS]
+    near = [rule for rule in rules if any(ports_meet(_QUESTION, port) for port in rule.ports)]
+    near += [rule._replace(peers=()) for rule in rules if rule.default_deny][:1]
+    judged = [
+        match
+        for rule in rules
+        if rule.peers and not rule.deny
+        for match in rule.ports
+        if match.dns is not None
+    ]
+    return (Policy("", "", "", "", tuple(near or rules[:1])),), judged
+
+
+_QUESTION = PortMatch(Protocol.UDP, 53, 53)
 
 
 def _passes(dns: object, name: str) -> bool:
@@ -302,9 +316,9 @@ def swallowed(project: Project) -> Iterator[Finding]:
     for index, rule in project.allows(Direction.EGRESS):
         if not any(isinstance(peer, FqdnSelector) for peer in rule.peers):
             continue
-        for _, other in project.around(rule):
+        for _, other in project.open_around(rule):
             families = {family for peer in other.peers for family in world_families(peer)}
-            if other.deny or not families:
+            if other.deny:
                 continue
             if all(any(port_within(mine, theirs) for theirs in other.ports) for mine in rule.ports):
                 whole = "the whole world" if len(families) == 2 else f"every IPv{min(families)} address"
