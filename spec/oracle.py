@@ -25,12 +25,12 @@ Names = Mapping[tuple[str, Protocol], frozenset[int]]
 class Peer:
     """The other end. `names` are those its address was learned under, as they were asked."""
 
-    labels: frozenset[str] = frozenset()
-    address: Address | None = None
-    inside: bool = True
-    names: frozenset[str] = frozenset()
-    is_host: bool = False
-    is_closed: bool = False
+    labels: frozenset[str]
+    address: Address | None
+    inside: bool
+    names: frozenset[str]
+    is_host: bool
+    is_closed: bool
 
 
 @dataclass(frozen=True)
