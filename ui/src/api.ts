@@ -227,7 +227,13 @@ export interface WhatIf {
 }
 
 export interface Applied {
-  results: { kind: string; namespace: string | null; name: string; operation: string; error: string | null }[];
+  results: {
+    kind: string;
+    namespace: string | null;
+    name: string;
+    operation: string;
+    error: string | null;
+  }[];
 }
 
 /** What the server says is wrong with a request: a sentence, and the field it is about. */
@@ -251,7 +257,7 @@ export function isAbort(error: unknown): boolean {
 async function send(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = {};
   const bearer = token();
-  if (bearer !== null) headers["Authorization"] = `Bearer ${bearer}`;
+  if (bearer !== null) headers.Authorization = `Bearer ${bearer}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer: Response;
   try {

@@ -48,9 +48,9 @@ function Shell() {
   const View = tab.view;
   return (
     <>
-      <a className="skip" href="#content" onClick={toContent}>
+      <button type="button" className="skip" onClick={toContent}>
         To the content
-      </a>
+      </button>
       <header className="bar">
         <span className="brand">Namewall</span>
         <nav aria-label="Views">
@@ -84,8 +84,7 @@ function Shell() {
 }
 
 /** The fragment is the route, so a link to the content moves the focus by hand. */
-function toContent(event: React.MouseEvent) {
-  event.preventDefault();
+function toContent() {
   document.getElementById("content")?.focus();
 }
 

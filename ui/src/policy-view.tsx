@@ -1,4 +1,275 @@
-/** The policy editor: canvas, YAML, checks and questions about the open files. */
+/** The policy editor: the canvas and the text of the open files, checks and questions about them. */
+import { lazy, Suspense, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { Canvas } from "./canvas/canvas";
+import type { Change } from "./model/change";
+import { applyChanges } from "./model/change";
+import { type Block, type Drawing, draw } from "./model/draw";
+import { objectsOf } from "./model/objects";
+import { selectorText } from "./model/selector";
+import { lineAt, type Path, readSource } from "./model/source";
+import { EditError } from "./model/splice";
+import type { Reveal } from "./pane/yaml-pane";
+import { Checks } from "./panels/checks";
+import { TryIt } from "./panels/try-it";
+import { UnionCanvas } from "./panels/union-canvas";
+import { FileList } from "./policy/file-list";
+import { Start } from "./policy/start";
+import { Toolbar } from "./policy/toolbar";
+import { useAnnounce } from "./shell/announcer";
+import { navigate, useRoute } from "./shell/route";
+import { unpack } from "./shell/transfer";
+import { useJudgement } from "./workspace/judgement";
+import { useWorkspace } from "./workspace/workspace";
+import "./styles/policy.css";
+
+const YamlPane = lazy(() => import("./pane/yaml-pane"));
+
+/** What the canvas shows: the last drawing that could be read, and whether the text has gone on without it. */
+interface Shown {
+  drawing: Drawing;
+  block: Block;
+  stale: boolean;
+}
+
 export function PolicyView() {
-  return <p className="quiet padded">The policy editor</p>;
+  const { files } = useWorkspace();
+  useSharedFiles();
+  return files.length === 0 ? <Start /> : <Editor />;
+}
+
+/** A link that holds files (`#/policy?p=…`) opens them beside what is open. */
+function useSharedFiles() {
+  const { query } = useRoute();
+  const { open } = useWorkspace();
+  const announce = useAnnounce();
+  const packed = query.get("p");
+  const openAll = useRef(open);
+  openAll.current = open;
+  useEffect(() => {
+    if (packed === null) return;
+    navigate("policy");
+    unpack(packed).then((found) => {
+      if (found === null || found.length === 0) return announce("the link holds no policy that can be read");
+      for (const file of found) openAll.current(file, "open the link");
+      announce("the policies of the link are open");
+    });
+  }, [packed, announce]);
+}
+
+function Editor() {
+  const workspace = useWorkspace();
+  const { files, place, go, editText, typed, undo, redo } = workspace;
+  const file = workspace.file ?? files[0];
+  const { query } = useRoute();
+  const announce = useAnnounce();
+  const [reveal, setReveal] = useState<Reveal | null>(null);
+  const [notice, setNotice] = useState<string | null>(null);
+  const [view, setView] = useState<"one" | "union">("one");
+  const [panel, setPanel] = useState<"checks" | "try">("checks");
+  const { judgement } = useJudgement();
+  const text = useDeferredValue(file?.text ?? "");
+  const shown = useShown(file?.name ?? "", text, place.object, place.block);
+  const current = file?.text ?? "";
+
+  const showLine = useCallback(
+    (name: string, line: number) => {
+      go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
+      setReveal((before) => ({ line, nth: (before?.nth ?? 0) + 1, focus: true }));
+    },
+    [files, go],
+  );
+
+  const wantedFile = query.get("file");
+  const wantedLine = query.get("line");
+  useEffect(() => {
+    if (wantedFile === null) return;
+    navigate("policy");
+    showLine(wantedFile, Number(wantedLine ?? "1"));
+  }, [wantedFile, wantedLine, showLine]);
+
+  const { name } = file ?? { name: "" };
+  const show = useCallback(
+    (path: Path) => {
+      const source = readSource(current);
+      const found = objectsOf(source)[place.object];
+      if (found !== undefined) showLine(name, lineAt(source, found.doc, path));
+    },
+    [current, place.object, name, showLine],
+  );
+
+  const act = useCallback(
+    (changes: readonly Change[], why: string): boolean => {
+      try {
+        editText(name, applyChanges(current, place.object, place.block, changes), why);
+        setNotice(null);
+        announce(why);
+        return true;
+      } catch (error) {
+        if (!(error instanceof EditError)) throw error;
+        setNotice(error.message);
+        return false;
+      }
+    },
+    [current, name, place.object, place.block, editText, announce],
+  );
+
+  const onLine = useCallback(
+    (line: number) => {
+      const at = placeOfLine(current, line);
+      if (at.object !== place.object || at.block !== place.block) go(at);
+    },
+    [current, place.object, place.block, go],
+  );
+
+  // Undo and redo wherever the focus is, but in a field that has its own.
+  useEffect(() => {
+    const keys = (event: KeyboardEvent) => {
+      if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+      const from = event.target as HTMLElement;
+      if (from.closest("input, textarea, select, .cm-editor, dialog")) return;
+      const key = event.key.toLowerCase();
+      if (key === "z" || key === "y") {
+        event.preventDefault();
+        (key === "y" || event.shiftKey ? redo : undo)();
+      }
+    };
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, [undo, redo]);
+
+  if (file === undefined) return null;
+  const subject = subjectOf(shown);
+  const count = (judgement?.problems.length ?? 0) + (judgement?.findings.length ?? 0);
+  return (
+    <div className="policy">
+      <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} />
+      <FileList />
+      <div className="policy-grid">
+        <section className="canvas-pane" aria-label="Canvas">
+          <div className="row pane-head">
+            <button type="button" aria-pressed={view === "one"} onClick={() => setView("one")}>
+              This policy
+            </button>
+            <button type="button" aria-pressed={view === "union"} onClick={() => setView("union")}>
+              All together
+            </button>
+            {view === "one" && shown !== null && <BlockChoice shown={shown} />}
+          </div>
+          {notice !== null && (
+            <p className="notice deny" role="alert">
+              {notice}
+            </p>
+          )}
+          {view === "union" ? (
+            <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
+          ) : shown === null ? (
+            <p className="quiet padded">
+              There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`. The text is
+              kept as it is.
+            </p>
+          ) : (
+            <>
+              {shown.stale && (
+                <p className="notice warn" role="status">
+                  The YAML cannot be read just now: the canvas shows it as it was before.
+                </p>
+              )}
+              <Canvas {...shown} act={act} show={show} />
+            </>
+          )}
+        </section>
+        <section className="yaml-pane" aria-label="YAML">
+          <Suspense fallback={<pre className="padded">{file.text}</pre>}>
+            <YamlPane
+              file={file}
+              reveal={reveal}
+              onType={typed}
+              onLine={onLine}
+              onUndo={undo}
+              onRedo={redo}
+            />
+          </Suspense>
+        </section>
+        <section className="panels" aria-label="Checks and questions">
+          <div className="row pane-head">
+            <button type="button" aria-pressed={panel === "checks"} onClick={() => setPanel("checks")}>
+              Checks ({count})
+            </button>
+            <button type="button" aria-pressed={panel === "try"} onClick={() => setPanel("try")}>
+              Try it
+            </button>
+            {judgement?.rating && (
+              <span className="quiet">
+                Rating: {judgement.rating.word}, {judgement.rating.score}
+              </span>
+            )}
+          </div>
+          <div className="padded">
+            {panel === "checks" ? <Checks show={showLine} /> : <TryIt show={showLine} subject={subject} />}
+          </div>
+        </section>
+      </div>
+    </div>
+  );
+}
+
+/** The drawing of the text, or the last one of the same file while it cannot be read. */
+function useShown(file: string, text: string, object: number, block: number): Shown | null {
+  const last = useRef<{ file: string; shown: Shown } | null>(null);
+  return useMemo(() => {
+    const source = readSource(text);
+    if (source.problems.length === 0) {
+      const objects = objectsOf(source);
+      const found = objects[Math.min(object, objects.length - 1)];
+      const drawing = found === undefined ? null : draw(found);
+      const drawn = drawing?.blocks[Math.min(block, drawing.blocks.length - 1)];
+      if (drawing === null || drawn === undefined) return null;
+      last.current = { file, shown: { drawing, block: drawn, stale: false } };
+      return last.current.shown;
+    }
+    return last.current?.file === file ? { ...last.current.shown, stale: true } : null;
+  }, [file, text, object, block]);
+}
+
+/** The object and the rule block that a line is in. */
+function placeOfLine(text: string, line: number): { object: number; block: number } {
+  const source = readSource(text);
+  const objects = objectsOf(source);
+  const object = Math.max(
+    0,
+    objects.findLastIndex((one) => one.line <= line),
+  );
+  const found = objects[object];
+  const blocks = (found === undefined ? null : draw(found))?.blocks ?? [];
+  const block = blocks.findLastIndex(
+    (one) => found !== undefined && lineAt(source, found.doc, one.path) <= line,
+  );
+  return { object, block: Math.max(0, block) };
+}
+
+function subjectOf(shown: Shown | null): { namespace: string; labels: string } {
+  const selector = shown?.block.subject?.selector;
+  const labels = selectorText({ matchLabels: selector?.matchLabels ?? null, matchExpressions: null });
+  return { namespace: shown?.drawing.namespace || "default", labels };
+}
+
+function BlockChoice({ shown }: { shown: Shown }) {
+  const { go } = useWorkspace();
+  const { blocks } = shown.drawing;
+  if (blocks.length < 2) return null;
+  return (
+    <label className="row">
+      <span>Rules of</span>
+      <select
+        value={blocks.indexOf(shown.block)}
+        onChange={(event) => go({ block: Number(event.target.value) })}
+      >
+        {blocks.map((one, at) => (
+          <option key={one.label} value={at}>
+            {one.label}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
 }

@@ -11,10 +11,10 @@ import { type Block, type Card, type Drawing, type DrawnPeer, LANES } from "../m
 import { removeCard, removePeer, switchDefaultDeny } from "../model/edits";
 import { peerText } from "../model/peer";
 import type { Path } from "../model/source";
-import { PeerCard } from "./peer-card";
 import { KeptList } from "./kept-list";
 import { Links } from "./links";
-import { type RuleTarget, RuleDialog } from "./rule-dialog";
+import { PeerCard } from "./peer-card";
+import { RuleDialog, type RuleTarget } from "./rule-dialog";
 import { SubjectCard } from "./subject-card";
 import { directionTitle, LANE_TITLES } from "./words";
 import "../styles/canvas.css";
@@ -46,15 +46,25 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
   }, [drawing, target]);
 
   const remove = (card: Card, one: DrawnPeer | null) => {
-    const at = mains(root.current).findIndex((button) => button.dataset["card"] === card.id);
+    const at = mains(root.current).findIndex((button) => button.dataset.card === card.id);
     wish.current = { nth: Math.max(0, at) };
     const what = one === null ? card.peers.map(({ peer }) => peerText(peer)).join(", ") : peerText(one.peer);
-    act([(now, here) => (one === null ? removeCard(now, here, card) : removePeer(now, here, card.rule, one))], `remove ${what}`);
+    act(
+      [(now, here) => (one === null ? removeCard(now, here, card) : removePeer(now, here, card.rule, one))],
+      `remove ${what}`,
+    );
   };
 
   const keys = (event: KeyboardEvent) => {
     const from = event.target as HTMLElement;
-    if (stale || event.ctrlKey || event.metaKey || event.altKey || from.closest("dialog, input, select, textarea")) return;
+    if (
+      stale ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      from.closest("dialog, input, select, textarea")
+    )
+      return;
     const all = mains(root.current);
     const at = all.findIndex((button) => button === from || button.closest("li.card")?.contains(from));
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -63,9 +73,9 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
       all[(at + step + all.length) % all.length]?.focus();
     } else if ((event.key === "Delete" || event.key === "Backspace") && at >= 0) {
       event.preventDefault();
-      const id = all[at]?.dataset["card"];
+      const id = all[at]?.dataset.card;
       const card = block.cards.find((one) => one.id === id);
-      const peer = card?.peers.find((one) => peerText(one.peer) === all[at]?.dataset["peer"]);
+      const peer = card?.peers.find((one) => peerText(one.peer) === all[at]?.dataset.peer);
       if (card !== undefined) remove(card, card.peers.length > 1 ? (peer ?? null) : null);
     } else if (event.key === "i" || event.key === "e") {
       event.preventDefault();
@@ -116,7 +126,8 @@ interface SideProps extends CanvasProps {
 function Side({ direction, drawing, block, stale, act, show, onAdd, onEdit, onRemove }: SideProps) {
   const title = directionTitle(direction);
   const cards = block.cards.filter((card) => card.rule.direction === direction);
-  const lanes = drawing.kind === "CiliumClusterwideNetworkPolicy" ? LANES.filter((one) => one !== "namespace") : LANES;
+  const lanes =
+    drawing.kind === "CiliumClusterwideNetworkPolicy" ? LANES.filter((one) => one !== "namespace") : LANES;
   return (
     <section className={`side ${direction}`} aria-label={title}>
       <div className="side-head">
@@ -126,7 +137,11 @@ function Side({ direction, drawing, block, stale, act, show, onAdd, onEdit, onRe
       {lanes.map((lane) => {
         const here = cards.filter((card) => card.lane === lane);
         return (
-          <section key={lane} className={`lane ${lane}`} aria-label={`${title}: ${LANE_TITLES[lane].toLowerCase()}`}>
+          <section
+            key={lane}
+            className={`lane ${lane}`}
+            aria-label={`${title}: ${LANE_TITLES[lane].toLowerCase()}`}
+          >
             <h4>{LANE_TITLES[lane]}</h4>
             {here.length > 0 && (
               <ul className="cards">
@@ -159,7 +174,13 @@ function Side({ direction, drawing, block, stale, act, show, onAdd, onEdit, onRe
   );
 }
 
-function DenySwitch({ direction, drawing, block, stale, act }: Omit<CanvasProps, "show"> & { direction: Direction }) {
+function DenySwitch({
+  direction,
+  drawing,
+  block,
+  stale,
+  act,
+}: Omit<CanvasProps, "show"> & { direction: Direction }) {
   const { on, locked } = block.defaultDeny[direction];
   const turn = () =>
     act(
@@ -196,7 +217,7 @@ function focusWish(root: HTMLElement, wish: NonNullable<Wish>): void {
     return;
   }
   const made = all.filter(
-    (button) => button.dataset["peer"] === wish.peer && button.dataset["direction"] === wish.direction,
+    (button) => button.dataset.peer === wish.peer && button.dataset.direction === wish.direction,
   );
   made.at(-1)?.focus();
 }

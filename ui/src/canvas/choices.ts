@@ -23,7 +23,9 @@ export function useChoices(): Choices {
     api
       .live(stop.signal)
       .then((state) => {
-        const pairs = state.endpoints.flatMap((one) => Object.entries(one.labels).map(([key, value]) => `${key}=${value}`));
+        const pairs = state.endpoints.flatMap((one) =>
+          Object.entries(one.labels).map(([key, value]) => `${key}=${value}`),
+        );
         const addresses = state.names.flatMap((one) => one.addresses);
         setChoices({
           names: unique(state.names.map((one) => one.name)),

@@ -15,7 +15,9 @@ export interface FieldProps {
 export function Field({ label, value, onChange, hint, error, placeholder, choices, autoFocus }: FieldProps) {
   const id = useId();
   const listed = choices !== undefined && choices.length > 0;
-  const about = [hint === undefined ? "" : `${id}-hint`, error === undefined ? "" : `${id}-error`].join(" ").trim();
+  const about = [hint === undefined ? "" : `${id}-hint`, error === undefined ? "" : `${id}-error`]
+    .join(" ")
+    .trim();
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>

@@ -34,15 +34,36 @@ export function Links({ root, drawing, block }: Props) {
   return (
     <svg className="links" aria-hidden="true" focusable="false">
       <defs>
-        <marker id="arrow-allow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">
+        <marker
+          id="arrow-allow"
+          viewBox="0 0 8 8"
+          refX="7"
+          refY="4"
+          markerWidth="8"
+          markerHeight="8"
+          orient="auto"
+        >
           <path className="tip allow" d="M0 0L8 4L0 8z" />
         </marker>
-        <marker id="arrow-deny" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9" markerHeight="9" orient="auto">
+        <marker
+          id="arrow-deny"
+          viewBox="0 0 8 8"
+          refX="6"
+          refY="4"
+          markerWidth="9"
+          markerHeight="9"
+          orient="auto"
+        >
           <path className="tip deny" d="M5 0V8" />
         </marker>
       </defs>
       {lines.map((line) => (
-        <path key={line.key} className={`link ${line.action}`} d={line.d} markerEnd={`url(#arrow-${line.action})`} />
+        <path
+          key={line.key}
+          className={`link ${line.action}`}
+          d={line.d}
+          markerEnd={`url(#arrow-${line.action})`}
+        />
       ))}
     </svg>
   );
@@ -56,7 +77,7 @@ function linesOf(canvas: HTMLElement): Line[] {
   const cards = [...canvas.querySelectorAll<HTMLElement>("[data-link]")];
   const boxes = cards.map((card) => ({ card, box: card.getBoundingClientRect() }));
   return boxes.flatMap(({ card, box }, key) => {
-    const ingress = card.dataset["link"] === "ingress";
+    const ingress = card.dataset.link === "ingress";
     const from = ingress ? box.right : middle.right;
     const to = ingress ? middle.left : box.left;
     if (to - from < 12) return []; // one column
@@ -66,6 +87,12 @@ function linesOf(canvas: HTMLElement): Line[] {
       ? [from - origin.left, cardY, to - origin.left, subjectY]
       : [from - origin.left, subjectY, to - origin.left, cardY];
     const bend = (x2 - x1) / 2;
-    return [{ key, d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 2} ${y2}`, action: card.dataset["action"] ?? "allow" }];
+    return [
+      {
+        key,
+        d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 2} ${y2}`,
+        action: card.dataset.action ?? "allow",
+      },
+    ];
   });
 }

@@ -22,11 +22,21 @@ export const PeerCard = memo(function PeerCard({ card, kind, stale, show, onEdit
   const dns = dnsTexts(rule);
   const elsewhere = rule.peers.length - peers.length;
   return (
-    <li className={`card ${rule.action}`} data-link={rule.direction} data-action={rule.action} aria-label={cardText(card, kind)}>
+    <li
+      className={`card ${rule.action}`}
+      data-link={rule.direction}
+      data-action={rule.action}
+      aria-label={cardText(card, kind)}
+    >
       <div className="card-head">
         <span className={`chip ${rule.action}`}>{rule.action === "allow" ? "✓ Allow" : "✕ Deny"}</span>
         <span className="quiet">{peers[0] === undefined ? "" : peerKindWord(peers[0].peer)}</span>
-        <button type="button" className="plain mono link" onClick={() => show(rule.path)} aria-label={`${rule.label}: show in the YAML`}>
+        <button
+          type="button"
+          className="plain mono link"
+          onClick={() => show(rule.path)}
+          aria-label={`${rule.label}: show in the YAML`}
+        >
           {rule.label}
         </button>
       </div>
@@ -86,7 +96,9 @@ export const PeerCard = memo(function PeerCard({ card, kind, stale, show, onEdit
           ))}
         </ul>
       )}
-      {elsewhere > 0 && <p className="hint">This rule has {elsewhere} more in other lanes, on the same ports.</p>}
+      {elsewhere > 0 && (
+        <p className="hint">This rule has {elsewhere} more in other lanes, on the same ports.</p>
+      )}
       <KeptList kept={rule.kept} show={show} />
     </li>
   );

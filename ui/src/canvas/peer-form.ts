@@ -1,7 +1,7 @@
 /** The fields of the rule dialog as texts, and the peers they say: a value, or a sentence per field. */
 import type { Action, Direction, Lane } from "../api";
 import type { Kind } from "../model/objects";
-import { ENTITIES, nameItem, type Peer, podsForm, type PodsForm, podsPeer } from "../model/peer";
+import { ENTITIES, nameItem, type Peer, type PodsForm, podsForm, podsPeer } from "../model/peer";
 import { readSelector, selectorText } from "../model/selector";
 
 export type FormKind = "name" | "cidr" | "entity" | "pods" | "service" | "services" | "any";
@@ -95,7 +95,11 @@ export function formOf(peer: Peer, form: PeerForm): PeerForm {
 }
 
 /** The peers that the form says. `old` is the one that is edited: its way of writing stays. */
-export function peersOf(form: PeerForm, kind: Kind, old: Peer | null): { peers: Peer[]; errors: FieldErrors } {
+export function peersOf(
+  form: PeerForm,
+  kind: Kind,
+  old: Peer | null,
+): { peers: Peer[]; errors: FieldErrors } {
   const bad = (field: keyof FieldErrors, message: string) => ({ peers: [], errors: { [field]: message } });
   switch (form.kind) {
     case "name": {
@@ -103,7 +107,10 @@ export function peersOf(form: PeerForm, kind: Kind, old: Peer | null): { peers: 
       if (names.length === 0) return bad("names", "write a name, as `kubernetes.io` or `*.example.com`");
       const wrong = names.find((name) => !/^([-a-zA-Z0-9_*]+[.]?)+$/.test(name));
       if (wrong !== undefined) {
-        return bad("names", `\`${wrong}\` is no DNS name: letters, digits, \`-\`, \`_\`, dots and \`*\` only`);
+        return bad(
+          "names",
+          `\`${wrong}\` is no DNS name: letters, digits, \`-\`, \`_\`, dots and \`*\` only`,
+        );
       }
       return { peers: names.map((name) => ({ kind: "name", ...nameItem(name) })), errors: {} };
     }
@@ -115,11 +122,17 @@ export function peersOf(form: PeerForm, kind: Kind, old: Peer | null): { peers: 
       if (wrong !== undefined) return bad("cidrs", `\`${wrong}\` is no address range, as \`203.0.113.0/24\``);
       const wrongExcept = except.find((one) => !isCidr(one));
       if (wrongExcept !== undefined) return bad("except", `\`${wrongExcept}\` is no address range`);
-      if (except.length > 0 && cidrs.length > 1) return bad("except", "exceptions need one range, not several");
+      if (except.length > 0 && cidrs.length > 1)
+        return bad("except", "exceptions need one range, not several");
       const plain = old?.kind === "cidr" ? old.plain && except.length === 0 : except.length === 0;
       const none = old?.kind === "cidr" && old.except?.length === 0 ? [] : null;
       return {
-        peers: cidrs.map((cidr) => ({ kind: "cidr", cidr, except: except.length > 0 ? except : none, plain })),
+        peers: cidrs.map((cidr) => ({
+          kind: "cidr",
+          cidr,
+          except: except.length > 0 ? except : none,
+          plain,
+        })),
         errors: {},
       };
     }
@@ -148,12 +161,18 @@ export function peersOf(form: PeerForm, kind: Kind, old: Peer | null): { peers: 
     case "service": {
       const name = form.service.trim();
       if (name === "") return bad("service", "write the service's name");
-      return { peers: [{ kind: "service", name, namespace: form.serviceNamespace.trim() || null }], errors: {} };
+      return {
+        peers: [{ kind: "service", name, namespace: form.serviceNamespace.trim() || null }],
+        errors: {},
+      };
     }
     case "services": {
       const selector = readSelector(form.labels);
       if (typeof selector === "string") return bad("labels", selector);
-      return { peers: [{ kind: "services", selector, namespace: form.serviceNamespace.trim() || null }], errors: {} };
+      return {
+        peers: [{ kind: "services", selector, namespace: form.serviceNamespace.trim() || null }],
+        errors: {},
+      };
     }
     case "any":
       return { peers: [{ kind: "any" }], errors: {} };
@@ -175,5 +194,9 @@ function isCidr(text: string): boolean {
   if (more.length > 0 || !/^\d{1,3}$/.test(length)) return false;
   if (address.includes(":")) return /^[0-9a-fA-F:.]+$/.test(address) && Number(length) <= 128;
   const bytes = address.split(".");
-  return bytes.length === 4 && bytes.every((one) => /^\d{1,3}$/.test(one) && Number(one) <= 255) && Number(length) <= 32;
+  return (
+    bytes.length === 4 &&
+    bytes.every((one) => /^\d{1,3}$/.test(one) && Number(one) <= 255) &&
+    Number(length) <= 32
+  );
 }

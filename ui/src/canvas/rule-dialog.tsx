@@ -7,14 +7,34 @@ import { type FormEvent, useId, useState } from "react";
 import type { Action, Direction, Lane } from "../api";
 import type { Change } from "../model/change";
 import type { Block, Card, Drawing, DrawnPeer, DrawnRule } from "../model/draw";
-import { addRule, allowDns, ANY_NAME, removeCard, removePeer, setDns, setIcmps, setPeer, setPorts } from "../model/edits";
+import {
+  ANY_NAME,
+  addRule,
+  allowDns,
+  removeCard,
+  removePeer,
+  setDns,
+  setIcmps,
+  setPeer,
+  setPorts,
+} from "../model/edits";
 import { ENTITIES, type NameItem, nameItem, type Peer, peerText } from "../model/peer";
 import { type Icmp, icmpText, type Port, portText, readPorts } from "../model/port";
 import { equal } from "../model/value";
 import { Dialog } from "../shell/dialog";
 import { type Choices, useChoices } from "./choices";
 import { Field } from "./field";
-import { ENTITY_WORDS, emptyForm, type FieldErrors, FORM_TITLES, formKinds, formOf, type PeerForm, peersOf, words } from "./peer-form";
+import {
+  ENTITY_WORDS,
+  emptyForm,
+  type FieldErrors,
+  FORM_TITLES,
+  formKinds,
+  formOf,
+  type PeerForm,
+  peersOf,
+  words,
+} from "./peer-form";
 import { directionTitle, fallbackProtocol } from "./words";
 
 export type RuleTarget =
@@ -80,13 +100,24 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
       const changes: Change[] = [];
       if (asksDns && dnsChoice !== "no") {
         const items = dnsChoice === "any" ? [ANY_NAME] : peers.flatMap(nameItemOf);
-        changes.push(...items.map((item): Change => (now, here) => allowDns(now, here, item)));
+        changes.push(
+          ...items.map(
+            (item): Change =>
+              (now, here) =>
+                allowDns(now, here, item),
+          ),
+        );
       }
       changes.push(
         ...peers.map(
           (peer): Change =>
             (now, here) =>
-              addRule(now, here, direction, action, { peer, ports, icmps, dns: asked.length > 0 ? asked : null }),
+              addRule(now, here, direction, action, {
+                peer,
+                ports,
+                icmps,
+                dns: asked.length > 0 ? asked : null,
+              }),
         ),
       );
       done = act(changes, `${action} ${direction} ${direction === "ingress" ? "from" : "to"} ${text}`);
@@ -100,7 +131,10 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
     if (target.mode !== "edit") return;
     const { card, peer } = target;
     act(
-      [(now, here) => (card.peers.length > 1 ? removePeer(now, here, card.rule, peer) : removeCard(now, here, card))],
+      [
+        (now, here) =>
+          card.peers.length > 1 ? removePeer(now, here, card.rule, peer) : removeCard(now, here, card),
+      ],
       `remove ${peerText(peer.peer)}`,
     );
     onDone(null);
@@ -116,7 +150,10 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
         )}
         <label className="field">
           <span>{direction === "ingress" ? "From" : "To"}</span>
-          <select value={shown} onChange={(event) => change({ kind: event.target.value as PeerForm["kind"] })}>
+          <select
+            value={shown}
+            onChange={(event) => change({ kind: event.target.value as PeerForm["kind"] })}
+          >
             {kinds.map((one) => (
               <option key={one} value={one}>
                 {FORM_TITLES[one]}
@@ -140,12 +177,20 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
             title={groups.length > 1 ? `Ports ${at + 1}` : "Ports"}
             group={group}
             error={errors.ports}
-            namesDns={direction === "egress" && action === "allow" && kind !== "NetworkPolicy" && shown !== "name"}
+            namesDns={
+              direction === "egress" && action === "allow" && kind !== "NetworkPolicy" && shown !== "name"
+            }
             kubernetes={kind === "NetworkPolicy"}
-            onChange={(part) => setGroups(groups.map((one, index) => (index === at ? { ...one, ...part } : one)))}
+            onChange={(part) =>
+              setGroups(groups.map((one, index) => (index === at ? { ...one, ...part } : one)))
+            }
           />
         ))}
-        {others > 0 && <p className="hint">The ports are those of the whole rule: {others} more of its peers share them.</p>}
+        {others > 0 && (
+          <p className="hint">
+            The ports are those of the whole rule: {others} more of its peers share them.
+          </p>
+        )}
         {asksDns && <DnsRuleChoice choice={dnsChoice} onChange={setDnsChoice} />}
         <div className="row end">
           {target.mode === "edit" && (
@@ -246,7 +291,15 @@ function editChanges(
   return changes;
 }
 
-function ActionChoice({ action, deniable, onChange }: { action: Action; deniable: boolean; onChange: (action: Action) => void }) {
+function ActionChoice({
+  action,
+  deniable,
+  onChange,
+}: {
+  action: Action;
+  deniable: boolean;
+  onChange: (action: Action) => void;
+}) {
   const name = useId();
   if (!deniable) return null;
   return (
@@ -346,7 +399,10 @@ function PeerFields({ form, change, errors, choices, several, clusterwide, kuber
           {labels}
           <label className="field">
             <span>Namespace</span>
-            <select value={form.where} onChange={(event) => change({ where: event.target.value as PeerForm["where"] })}>
+            <select
+              value={form.where}
+              onChange={(event) => change({ where: event.target.value as PeerForm["where"] })}
+            >
               {!clusterwide && <option value="here">that of the policy</option>}
               {clusterwide && <option value="here">as the labels say, else every one</option>}
               <option value="named">the one named …</option>

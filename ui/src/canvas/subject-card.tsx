@@ -31,7 +31,11 @@ export function SubjectCard({ drawing, block, stale, act, show }: Props) {
       <button type="button" disabled={stale} onClick={() => setOpen(true)}>
         Edit endpoint
       </button>
-      <button type="button" className="plain mono link" onClick={() => show(block.subject?.path ?? block.path)}>
+      <button
+        type="button"
+        className="plain mono link"
+        onClick={() => show(block.subject?.path ?? block.path)}
+      >
         {block.label}
       </button>
       <label className="row audit">
@@ -88,7 +92,8 @@ function SubjectDialog({ drawing, block, act, onClose }: DialogProps) {
     if (labels !== before || block.subject === null) {
       changes.push((now, here) => setSubject(here, now.kind, selector));
     }
-    if (description !== (block.description ?? "")) changes.push((_now, here) => setDescription(here, description));
+    if (description !== (block.description ?? ""))
+      changes.push((_now, here) => setDescription(here, description));
     if (changes.length === 0 || act(changes, `change the endpoint of ${name}`)) onClose();
   };
 

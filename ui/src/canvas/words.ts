@@ -1,10 +1,10 @@
 /** The canvas in words, for labels and for what is said aloud. */
 import type { Direction, Lane } from "../api";
 import type { Card, DrawnRule } from "../model/draw";
-import { isEvery, type Selector, selectorText } from "../model/selector";
+import type { Kind } from "../model/objects";
 import { peerText } from "../model/peer";
 import { icmpText, portText } from "../model/port";
-import type { Kind } from "../model/objects";
+import { isEvery, type Selector, selectorText } from "../model/selector";
 
 export const LANE_TITLES: Record<Lane, string> = {
   outside: "Outside the cluster",
@@ -37,7 +37,9 @@ export function portTexts(rule: DrawnRule, kind: Kind): string[] {
 
 export function dnsTexts(rule: DrawnRule): string[] | null {
   const groups = (rule.groups ?? []).filter((group) => group.dns !== null && group.dns.length > 0);
-  return groups.length === 0 ? null : groups.flatMap((group) => (group.dns ?? []).map(({ item }) => item.value));
+  return groups.length === 0
+    ? null
+    : groups.flatMap((group) => (group.dns ?? []).map(({ item }) => item.value));
 }
 
 /** A card as a sentence: `allow egress to kubernetes.io on all ports`. */

@@ -6,7 +6,12 @@ import { applyEdits, type Edit, EditError } from "./splice";
 /** What one step on the canvas does: it sees the policy as the steps before left it. */
 export type Change = (drawing: Drawing, block: Block) => Edit[];
 
-export function applyChanges(text: string, object: number, block: number, changes: readonly Change[]): string {
+export function applyChanges(
+  text: string,
+  object: number,
+  block: number,
+  changes: readonly Change[],
+): string {
   return changes.reduce((before, change) => {
     const found = readObjects(before)[object];
     const drawing = found === undefined ? null : draw(found);

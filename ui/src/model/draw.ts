@@ -6,7 +6,7 @@
  */
 import type { Action, Direction, Lane } from "../api";
 import type { Kind, PolicyObject } from "./objects";
-import { kubernetesPeerOf, laneOf, members, nameOf, type NameItem, type Peer, peerOf } from "./peer";
+import { kubernetesPeerOf, laneOf, members, type NameItem, nameOf, type Peer, peerOf } from "./peer";
 import { type Icmp, icmpOf, type Port, portOf } from "./port";
 import { type Selector, selectorOf } from "./selector";
 import { type Path, pathText } from "./source";
@@ -112,7 +112,7 @@ export function draw(object: PolicyObject): Drawing | null {
     if (isObject(one)) blocks.push(pen.block(path, one));
     else kept.push(pen.kept(path, one));
   }
-  const annotations = isObject(metadata) && isObject(metadata["annotations"]) ? metadata["annotations"] : {};
+  const annotations = isObject(metadata) && isObject(metadata.annotations) ? metadata.annotations : {};
   return { object, kind, name: object.name, namespace, audit: annotations[MODE] === "audit", blocks, kept };
 }
 
@@ -161,7 +161,8 @@ class Pen {
     const switches = (direction: Direction): DefaultDeny => {
       const flag = flags?.[direction] ?? null;
       const some = sections(direction).some((list) => Array.isArray(list) && list.length > 0);
-      const locked = flags === null ? "enableDefaultDeny is written in a way that only the text can change" : null;
+      const locked =
+        flags === null ? "enableDefaultDeny is written in a way that only the text can change" : null;
       return { on: some && flag !== false, flag, locked };
     };
     return {
@@ -204,7 +205,9 @@ class Pen {
     }
     const open = rule.lists.length === 0 || (rule.lists.length === 1 && rule.lists[0] === "toFQDNs");
     const limited = (rule.groups ?? []).length > 0 || (rule.icmps ?? []).length > 0;
-    const elsewhere = rule.kept.some((one) => /^(from|to)(Nodes|Groups|Requires)$/.test(String(one.path.at(-1))));
+    const elsewhere = rule.kept.some((one) =>
+      /^(from|to)(Nodes|Groups|Requires)$/.test(String(one.path.at(-1))),
+    );
     if (rule.peers.length === 0 && !elsewhere) {
       const peer: Peer =
         open && limited ? { kind: "any" } : { kind: "nobody", member: rule.lists[0] ?? null };
@@ -250,13 +253,17 @@ class Pen {
     }
   }
 
-  private icmpGroup(rule: DrawnRule, path: Path, item: Json): { path: Path; types: { path: Path; icmp: Icmp }[] }[] {
-    if (!isObject(item) || !Array.isArray(item["fields"]) || Object.keys(item).length !== 1) {
+  private icmpGroup(
+    rule: DrawnRule,
+    path: Path,
+    item: Json,
+  ): { path: Path; types: { path: Path; icmp: Icmp }[] }[] {
+    if (!isObject(item) || !Array.isArray(item.fields) || Object.keys(item).length !== 1) {
       rule.kept.push(this.kept(path, item));
       return [];
     }
     const types: { path: Path; icmp: Icmp }[] = [];
-    for (const [at, one] of item["fields"].entries()) {
+    for (const [at, one] of item.fields.entries()) {
       const icmp = icmpOf(one);
       const where = [...path, "fields", at];
       if (icmp === null) rule.kept.push(this.kept(where, one));
@@ -272,8 +279,10 @@ class Pen {
     if (selector === null && podSelector !== undefined) {
       kept.push(this.kept([...path, "podSelector"], podSelector));
     }
-    const types = Array.isArray(policyTypes) && policyTypes.every((one) => typeof one === "string") ? policyTypes : null;
-    if (types === null && policyTypes !== undefined) kept.push(this.kept([...path, "policyTypes"], policyTypes));
+    const types =
+      Array.isArray(policyTypes) && policyTypes.every((one) => typeof one === "string") ? policyTypes : null;
+    if (types === null && policyTypes !== undefined)
+      kept.push(this.kept([...path, "policyTypes"], policyTypes));
     const rules: DrawnRule[] = [];
     const sections = { ingress, egress };
     for (const direction of DIRECTIONS) {
@@ -343,8 +352,11 @@ class Pen {
     return rules.flatMap((rule) => {
       if (isBare(rule)) return [];
       const shown = rule.peers.length > 0 ? rule.peers : [];
-      const lanes = LANES.filter((lane) => shown.some((one) => laneOf(one.peer, this.kind, this.home) === lane));
-      if (lanes.length === 0) return [{ id: `${rule.label}@outside`, lane: "outside" as Lane, rule, peers: [] }];
+      const lanes = LANES.filter((lane) =>
+        shown.some((one) => laneOf(one.peer, this.kind, this.home) === lane),
+      );
+      if (lanes.length === 0)
+        return [{ id: `${rule.label}@outside`, lane: "outside" as Lane, rule, peers: [] }];
       return lanes.map((lane) => ({
         id: `${rule.label}@${lane}`,
         lane,

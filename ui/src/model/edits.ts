@@ -5,7 +5,16 @@
  * last rule of a direction leaves an empty one, so that default deny stays as it was: only its switch changes it.
  */
 import type { Action, Direction } from "../api";
-import { type Block, type Card, type Drawing, type DrawnPeer, type DrawnRule, isBare, MODE, type PortGroup } from "./draw";
+import {
+  type Block,
+  type Card,
+  type Drawing,
+  type DrawnPeer,
+  type DrawnRule,
+  isBare,
+  MODE,
+  type PortGroup,
+} from "./draw";
 import type { Kind } from "./objects";
 import { memberOf, type NameItem, type Peer } from "./peer";
 import { type Icmp, icmpValue, type Port, portValue } from "./port";
@@ -133,7 +142,8 @@ export function addRule(
 /** Would the rule differ from the one there in nothing but one more peer? */
 function fits(drawing: Drawing, there: DrawnRule, member: string, value: JsonObject): boolean {
   if (member.endsWith("Services")) return false;
-  if (there.lists.length !== 1 || there.lists[0] !== member || there.peers[0]?.peer.kind === "nobody") return false;
+  if (there.lists.length !== 1 || there.lists[0] !== member || there.peers[0]?.peer.kind === "nobody")
+    return false;
   const { [member]: _mine, ...mine } = value;
   const { [member]: _theirs, ...theirs } = (inObject(drawing, there.path) ?? {}) as JsonObject;
   return equal(mine, theirs);
@@ -149,10 +159,10 @@ export function ruleValue(kind: Kind, direction: Direction, rule: NewRule): Json
   }
   if (rule.ports.length > 0) {
     const ports = rule.ports.map(portValue);
-    if (kind === "NetworkPolicy") value["ports"] = ports;
-    else value["toPorts"] = [portsValue(ports, rule.dns)];
+    if (kind === "NetworkPolicy") value.ports = ports;
+    else value.toPorts = [portsValue(ports, rule.dns)];
   }
-  if (rule.icmps.length > 0) value["icmps"] = [{ fields: rule.icmps.map(icmpValue) }];
+  if (rule.icmps.length > 0) value.icmps = [{ fields: rule.icmps.map(icmpValue) }];
   return value;
 }
 
@@ -168,7 +178,12 @@ function nameValue(item: NameItem): JsonObject {
 /** Take a peer out of its rule, and the rule with its last peer. */
 export function removePeer(drawing: Drawing, block: Block, rule: DrawnRule, peer: DrawnPeer): Edit[] {
   const list = rule.lists.length === 1 ? inObject(drawing, peer.path.slice(0, -1)) : null;
-  if (!Array.isArray(list) || list.length < 2 || typeof peer.path.at(-1) !== "number" || peer.path === rule.path) {
+  if (
+    !Array.isArray(list) ||
+    list.length < 2 ||
+    typeof peer.path.at(-1) !== "number" ||
+    peer.path === rule.path
+  ) {
     return removeRule(drawing, block, rule);
   }
   return [{ op: "remove", path: peer.path }];
@@ -205,7 +220,8 @@ export function setPeer(drawing: Drawing, block: Block, rule: DrawnRule, old: Dr
   if (rule.peers.length === 1) {
     const list = rule.lists[0];
     const everyone = ruleValue(drawing.kind, rule.direction, { peer, ports: [], icmps: [], dns: null });
-    const free = item === null && (rule.groups !== null || rule.icmps !== null || drawing.kind === "NetworkPolicy");
+    const free =
+      item === null && (rule.groups !== null || rule.icmps !== null || drawing.kind === "NetworkPolicy");
     const [member, value] = item === null ? (Object.entries(everyone)[0] ?? []) : [item.member, [item.value]];
     if (free || member === undefined || value === undefined) {
       return list === undefined ? [] : [{ op: "remove", path: [...rule.path, list] }];
@@ -255,7 +271,13 @@ export function setIcmps(rule: DrawnRule, icmps: Icmp[]): Edit[] {
   const first = groups[0];
   const values = icmps.map(icmpValue);
   if (first === undefined) return [{ op: "set", path: [...rule.path, "icmps"], value: [{ fields: values }] }];
-  if (equal(types.map((one) => icmpValue(one.icmp)), values)) return [];
+  if (
+    equal(
+      types.map((one) => icmpValue(one.icmp)),
+      values,
+    )
+  )
+    return [];
   if (groups.length > 1) return [{ op: "set", path: [...rule.path, "icmps"], value: [{ fields: values }] }];
   return changeList(
     [...first.path, "fields"],
@@ -290,7 +312,11 @@ export function allowDns(drawing: Drawing, block: Block, asked: NameItem): Edit[
   if (drawing.kind === "NetworkPolicy") return [];
   let found: PortGroup | null = null;
   for (const rule of block.rules) {
-    if (rule.direction !== "egress" || rule.action !== "allow" || !rule.peers.some((one) => isKubeDns(one.peer))) {
+    if (
+      rule.direction !== "egress" ||
+      rule.action !== "allow" ||
+      !rule.peers.some((one) => isKubeDns(one.peer))
+    ) {
       continue;
     }
     for (const group of rule.groups ?? []) {
@@ -299,7 +325,8 @@ export function allowDns(drawing: Drawing, block: Block, asked: NameItem): Edit[
       found ??= group;
     }
   }
-  if (found !== null) return [{ op: "append", path: [...found.path, "rules", "dns"], value: nameValue(asked) }];
+  if (found !== null)
+    return [{ op: "append", path: [...found.path, "rules", "dns"], value: nameValue(asked) }];
   return addRule(drawing, block, "egress", "allow", {
     peer: { kind: "pods", pods: KUBE_DNS, namespaces: null },
     ports: [{ port: "53", endPort: null, protocol: "ANY" }],

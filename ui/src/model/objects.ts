@@ -45,14 +45,14 @@ export function readObjects(text: string): PolicyObject[] {
 
 function collect(source: Source, doc: number, path: Path, value: Json, found: PolicyObject[]): void {
   if (!isObject(value)) return;
-  const kind = text(value["kind"]);
-  const items = value["items"];
+  const kind = text(value.kind);
+  const items = value.items;
   if (kind.endsWith("List") && Array.isArray(items)) {
     for (const [at, item] of items.entries()) collect(source, doc, [...path, "items", at], item, found);
     return;
   }
-  const metadata = isObject(value["metadata"]) ? value["metadata"] : {};
-  const apiVersion = text(value["apiVersion"]);
+  const metadata = isObject(value.metadata) ? value.metadata : {};
+  const apiVersion = text(value.apiVersion);
   found.push({
     index: found.length,
     doc,
@@ -61,8 +61,8 @@ function collect(source: Source, doc: number, path: Path, value: Json, found: Po
     apiVersion,
     kind,
     policyKind: kindOf(apiVersion, kind),
-    name: text(metadata["name"]),
-    namespace: text(metadata["namespace"]),
+    name: text(metadata.name),
+    namespace: text(metadata.namespace),
     value,
   });
 }

@@ -91,7 +91,8 @@ export function kubernetesPeerOf(value: Json): Peer {
   }
   const pods = podSelector === undefined ? null : selectorOf(podSelector);
   const namespaces = namespaceSelector === undefined ? null : selectorOf(namespaceSelector);
-  const lost = (podSelector !== undefined && pods === null) || (namespaceSelector !== undefined && namespaces === null);
+  const lost =
+    (podSelector !== undefined && pods === null) || (namespaceSelector !== undefined && namespaces === null);
   return lost || (pods === null && namespaces === null) ? kept : { kind: "pods", pods, namespaces };
 }
 
@@ -118,14 +119,14 @@ function blockOf(value: Json): Peer | null {
 
 function serviceOf(value: Json): Peer | null {
   if (!isObject(value) || Object.keys(value).length !== 1) return null;
-  const one = value["k8sService"];
+  const one = value.k8sService;
   if (isObject(one)) {
     const { serviceName, namespace, ...more } = one;
     if (typeof serviceName !== "string" || Object.keys(more).length > 0) return null;
     if (namespace !== undefined && typeof namespace !== "string") return null;
     return { kind: "service", name: serviceName, namespace: namespace ?? null };
   }
-  const many = value["k8sServiceSelector"];
+  const many = value.k8sServiceSelector;
   if (!isObject(many)) return null;
   const { selector, namespace, ...more } = many;
   const chosen = selectorOf(selector);
@@ -135,14 +136,18 @@ function serviceOf(value: Json): Peer | null {
 }
 
 /** The list of a rule and the item in it that say this peer; null where the absence of lists says it. */
-export function memberOf(peer: Peer, kind: Kind, direction: Direction): { member: string; value: Json } | null {
+export function memberOf(
+  peer: Peer,
+  kind: Kind,
+  direction: Direction,
+): { member: string; value: Json } | null {
   const prefix = direction === "ingress" ? "from" : "to";
   if (kind === "NetworkPolicy") {
     if (peer.kind === "cidr") return { member: prefix, value: { ipBlock: blockValue(peer) } };
     if (peer.kind !== "pods") return null;
     const value: JsonObject = {};
-    if (peer.namespaces !== null) value["namespaceSelector"] = selectorValue(peer.namespaces);
-    if (peer.pods !== null) value["podSelector"] = selectorValue(peer.pods);
+    if (peer.namespaces !== null) value.namespaceSelector = selectorValue(peer.namespaces);
+    if (peer.pods !== null) value.podSelector = selectorValue(peer.pods);
     return { member: prefix, value };
   }
   switch (peer.kind) {
@@ -155,15 +160,18 @@ export function memberOf(peer: Peer, kind: Kind, direction: Direction): { member
     case "entity":
       return { member: `${prefix}Entities`, value: peer.entity };
     case "pods":
-      return { member: `${prefix}Endpoints`, value: selectorValue(peer.pods ?? { matchLabels: null, matchExpressions: null }) };
+      return {
+        member: `${prefix}Endpoints`,
+        value: selectorValue(peer.pods ?? { matchLabels: null, matchExpressions: null }),
+      };
     case "service": {
       const value: JsonObject = { serviceName: peer.name };
-      if (peer.namespace !== null) value["namespace"] = peer.namespace;
+      if (peer.namespace !== null) value.namespace = peer.namespace;
       return { member: `${prefix}Services`, value: { k8sService: value } };
     }
     case "services": {
       const value: JsonObject = { selector: selectorValue(peer.selector) };
-      if (peer.namespace !== null) value["namespace"] = peer.namespace;
+      if (peer.namespace !== null) value.namespace = peer.namespace;
       return { member: `${prefix}Services`, value: { k8sServiceSelector: value } };
     }
     default:
@@ -299,7 +307,12 @@ export function podsForm(peer: Peer & { kind: "pods" }): PodsForm {
 }
 
 /** The pods that a form says, in the words of a kind. `pods` and `namespaces` are the form's texts, read. */
-export function podsPeer(kind: Kind, where: PodsForm["where"], pods: Selector, namespaces: Selector | string): Peer {
+export function podsPeer(
+  kind: Kind,
+  where: PodsForm["where"],
+  pods: Selector,
+  namespaces: Selector | string,
+): Peer {
   const every: Selector = { matchLabels: null, matchExpressions: null };
   if (kind === "NetworkPolicy") {
     const chosen =

@@ -30,9 +30,9 @@ export function portOf(value: unknown): Port | null {
 
 export function portValue(port: Port): JsonObject {
   const value: JsonObject = {};
-  if (port.port !== null) value["port"] = port.port;
-  if (port.endPort !== null) value["endPort"] = port.endPort;
-  if (port.protocol !== null) value["protocol"] = port.protocol;
+  if (port.port !== null) value.port = port.port;
+  if (port.endPort !== null) value.endPort = port.endPort;
+  if (port.protocol !== null) value.protocol = port.protocol;
   return value;
 }
 
@@ -78,16 +78,19 @@ export function readPorts(text: string, kubernetes: boolean): { ports: Port[]; i
     const found = /^([\w-]*?[A-Za-z0-9])(?:-(\d+))?(?:\/(\w+))?$/.exec(part);
     const ranged = /^(\d+)-(\d+)(?:\/(\w+))?$/.exec(part);
     const [, first = "", last, said] = ranged ?? found ?? [];
-    if (first === "") return `\`${part}\` is no port: write \`443/TCP\`, \`8000-8080/UDP\`, \`dns/ANY\` or \`icmp/8\``;
+    if (first === "")
+      return `\`${part}\` is no port: write \`443/TCP\`, \`8000-8080/UDP\`, \`dns/ANY\` or \`icmp/8\``;
     const protocol = (said ?? "TCP").toUpperCase();
     if (!PROTOCOLS.includes(protocol)) return `\`${said}\` is no protocol: use TCP, UDP, SCTP or ANY`;
-    if (kubernetes && protocol === "ANY") return "a NetworkPolicy has no protocol `ANY`: write one port for each";
+    if (kubernetes && protocol === "ANY")
+      return "a NetworkPolicy has no protocol `ANY`: write one port for each";
     const all = /^all$/i.test(first);
     if (all && !kubernetes && protocol === "ANY") return "`all/ANY` is no restriction: leave the ports empty";
     const numeric = /^\d+$/.test(first);
     if (numeric && Number(first) > 65535) return `port \`${first}\` is more than 65535`;
     if (last !== undefined && Number(last) > 65535) return `port \`${last}\` is more than 65535`;
-    if (last !== undefined && numeric && Number(last) < Number(first)) return `\`${part}\` ends before it begins`;
+    if (last !== undefined && numeric && Number(last) < Number(first))
+      return `\`${part}\` ends before it begins`;
     const port = all ? (kubernetes ? null : "0") : kubernetes && numeric ? Number(first) : first;
     ports.push({ port, endPort: last === undefined ? null : Number(last), protocol });
   }

@@ -28,7 +28,8 @@ export function selectorOf(value: unknown): Selector | null {
   if (!isObject(value)) return null;
   const { matchLabels, matchExpressions, ...more } = value;
   if (Object.keys(more).length > 0) return null;
-  if (matchLabels !== undefined && !(isObject(matchLabels) && isStrings(Object.values(matchLabels)))) return null;
+  if (matchLabels !== undefined && !(isObject(matchLabels) && isStrings(Object.values(matchLabels))))
+    return null;
   const expressions = matchExpressions === undefined ? null : expressionsOf(matchExpressions);
   if (expressions === undefined) return null;
   return {
@@ -53,9 +54,9 @@ function expressionsOf(value: Json): Expression[] | undefined {
 
 export function selectorValue(selector: Selector): JsonObject {
   const value: JsonObject = {};
-  if (selector.matchLabels !== null) value["matchLabels"] = { ...selector.matchLabels };
+  if (selector.matchLabels !== null) value.matchLabels = { ...selector.matchLabels };
   if (selector.matchExpressions !== null) {
-    value["matchExpressions"] = selector.matchExpressions.map(({ key, operator, values }) =>
+    value.matchExpressions = selector.matchExpressions.map(({ key, operator, values }) =>
       values === null ? { key, operator } : { key, operator, values: [...values] },
     );
   }
@@ -63,7 +64,9 @@ export function selectorValue(selector: Selector): JsonObject {
 }
 
 export function isEvery(selector: Selector): boolean {
-  return Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;
+  return (
+    Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0
+  );
 }
 
 /** As `kubectl -l` writes it; empty for a selector of everything. */
@@ -98,7 +101,8 @@ export function readSelector(text: string): Selector | string {
     else if (there) {
       const operator = there[1] === "!" ? "DoesNotExist" : "Exists";
       expressions.push({ key: there[2] ?? "", operator, values: null });
-    } else return `\`${part}\` is no label selector: write \`app=web\`, \`tier in (a, b)\`, \`app\` or \`!app\``;
+    } else
+      return `\`${part}\` is no label selector: write \`app=web\`, \`tier in (a, b)\`, \`app\` or \`!app\``;
   }
   return {
     matchLabels: Object.keys(labels).length > 0 ? labels : null,

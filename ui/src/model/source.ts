@@ -3,7 +3,17 @@
  *
  * Read once per text (the last few are kept). Lines and columns begin with 1, offsets with 0.
  */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseAllDocuments } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseAllDocuments,
+} from "yaml";
 
 export type Path = readonly (string | number)[];
 export type Doc = Document.Parsed<ParsedNode>;

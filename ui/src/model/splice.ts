@@ -6,7 +6,17 @@
  * layouts, anchors) is not taken, and the yaml library writes that document anew, comments kept. What neither can
  * do is an EditError.
  */
-import { isAlias, isCollection, isMap, isScalar, isSeq, type Pair, stringify, type YAMLMap, type YAMLSeq } from "yaml";
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  type Pair,
+  stringify,
+  type YAMLMap,
+  type YAMLSeq,
+} from "yaml";
 import { type Doc, nodeAt, type Path, readSource } from "./source";
 import { equal, type Json, withEdit } from "./value";
 

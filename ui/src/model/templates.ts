@@ -10,7 +10,8 @@ export interface Template {
 
 /** An empty canvas: the kind's frame, a subject to fill in and nothing allowed or denied yet. */
 export function emptyPolicy(kind: Kind, name: string, namespace: string): string {
-  const where = kind === "CiliumClusterwideNetworkPolicy" || namespace === "" ? "" : `  namespace: ${namespace}\n`;
+  const where =
+    kind === "CiliumClusterwideNetworkPolicy" || namespace === "" ? "" : `  namespace: ${namespace}\n`;
   if (kind === "NetworkPolicy") {
     return `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy

@@ -21,7 +21,8 @@ export function equal(a: unknown, b: unknown): boolean {
   if (!isObject(a) || !isObject(b)) return false;
   const keys = Object.keys(a);
   return (
-    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]))
+    keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]))
   );
 }
 
@@ -52,7 +53,7 @@ export function withEdit(value: Json, edit: Edit): Json {
     delete at[String(step)];
     if (old !== undefined) at[edit.key] = old;
   }
-  return root["root"] ?? null;
+  return root.root ?? null;
 }
 
 export function valueAt(value: unknown, path: readonly (string | number)[]): unknown {

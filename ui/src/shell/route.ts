@@ -14,7 +14,11 @@ export interface Route {
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [tab = "", ...parts] = path.split("/").map(decoded);
-  return { tab: tab || "policy", parts: parts.filter((part) => part !== ""), query: new URLSearchParams(query) };
+  return {
+    tab: tab || "policy",
+    parts: parts.filter((part) => part !== ""),
+    query: new URLSearchParams(query),
+  };
 }
 
 /** The address of a place in the page, for links. */

@@ -17,7 +17,7 @@ export function theme(): Theme {
 }
 
 export function showTheme(): void {
-  document.documentElement.dataset["theme"] = theme();
+  document.documentElement.dataset.theme = theme();
   for (const changed of listeners) changed();
 }
 

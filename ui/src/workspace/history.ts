@@ -119,5 +119,7 @@ function within(place: Place, files: readonly PolicyFile[]): Place {
 }
 
 function same(a: readonly PolicyFile[], b: readonly PolicyFile[]): boolean {
-  return a.length === b.length && a.every((file, at) => file.name === b[at]?.name && file.text === b[at].text);
+  return (
+    a.length === b.length && a.every((file, at) => file.name === b[at]?.name && file.text === b[at].text)
+  );
 }

@@ -93,7 +93,10 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
 
 function kept(base: string): PolicyFile[] | null {
   try {
-    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null") as { base: string; files: PolicyFile[] } | null;
+    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null") as {
+      base: string;
+      files: PolicyFile[];
+    } | null;
     return draft !== null && draft.base === base ? draft.files : null;
   } catch {
     return null;

@@ -1,0 +1,235 @@
+/**
+ * The text of the open file, in CodeMirror.
+ *
+ * The workspace holds the texts and their history; this shows one and reports typing. Changes from elsewhere come in
+ * as the smallest splice, so the cursor stays where it was. Tab leaves the editor, as everywhere on the page.
+ */
+import {
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+} from "@codemirror/autocomplete";
+import { defaultKeymap } from "@codemirror/commands";
+import { yaml } from "@codemirror/lang-yaml";
+import {
+  bracketMatching,
+  foldGutter,
+  foldKeymap,
+  indentOnInput,
+  indentUnit,
+  syntaxHighlighting,
+} from "@codemirror/language";
+import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+import { Annotation, EditorState, type Extension } from "@codemirror/state";
+import {
+  drawSelection,
+  EditorView,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  keymap,
+  lineNumbers,
+} from "@codemirror/view";
+import { classHighlighter } from "@lezer/highlight";
+import { useEffect, useLayoutEffect, useRef } from "react";
+import { api, type PolicyFile } from "../api";
+import { useJudgement } from "../workspace/judgement";
+import { complete, type Schemas } from "./completion";
+import { judgedProblems, type LineProblem, syntaxProblems } from "./diagnostics";
+import { changeBetween } from "./sync";
+import "../styles/pane.css";
+
+export interface Reveal {
+  line: number;
+  /** Another number is another wish, though the line be the same. */
+  nth: number;
+  /** Put the cursor there too. */
+  focus: boolean;
+}
+
+interface Props {
+  file: PolicyFile;
+  reveal: Reveal | null;
+  onType: (name: string, text: string) => void;
+  /** The cursor is on another line. */
+  onLine: (line: number) => void;
+  onUndo: () => void;
+  onRedo: () => void;
+}
+
+const FromOutside = Annotation.define<boolean>();
+const SYNTAX_PAUSE = 40; // ms without a key before the syntax is looked at
+
+export default function YamlPane(props: Props) {
+  const { file, reveal } = props;
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView | null>(null);
+  const states = useRef(new Map<string, EditorState>());
+  const shown = useRef<string>("");
+  const sent = useRef<string[]>([]);
+  const schemas = useRef<Schemas>({});
+  const latest = useRef(props);
+  latest.current = props;
+  const { judgement, files: judged } = useJudgement();
+  const local = useRef(false);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    api
+      .schema(stop.signal)
+      .then((known) => {
+        schemas.current = known;
+      })
+      .catch(() => undefined); // completion is a comfort
+    return () => stop.abort();
+  }, []);
+
+  useLayoutEffect(() => {
+    if (host.current === null) return;
+    const editor = new EditorView({
+      parent: host.current,
+      state: newState("", extensions(latest, sent, schemas)),
+    });
+    view.current = editor;
+    return () => {
+      editor.destroy();
+      view.current = null;
+      shown.current = "";
+    };
+  }, []);
+
+  // The file, and its text where it was changed elsewhere.
+  useLayoutEffect(() => {
+    const editor = view.current;
+    if (editor === null) return;
+    if (shown.current !== file.name) {
+      if (shown.current !== "") states.current.set(shown.current, editor.state);
+      const known = states.current.get(file.name);
+      editor.setState(known ?? newState(file.text, extensions(latest, sent, schemas)));
+      shown.current = file.name;
+      sent.current = [];
+    }
+    const mine = sent.current.indexOf(file.text);
+    if (mine >= 0) {
+      sent.current.splice(0, mine + 1); // our own typing, come back
+      if (sent.current.length > 0) return;
+    }
+    const text = editor.state.doc.toString();
+    if (text === file.text) return;
+    sent.current = [];
+    editor.dispatch({ changes: changeBetween(text, file.text), annotations: FromOutside.of(true) });
+  }, [file.name, file.text]);
+
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      const problems = syntaxProblems(file.text);
+      if (problems.length === 0 && !local.current) return;
+      local.current = problems.length > 0;
+      mark(view.current, problems, file.text);
+    }, SYNTAX_PAUSE);
+    return () => clearTimeout(timer);
+  }, [file.text]);
+
+  useEffect(() => {
+    if (judgement === null || judged.find((one) => one.name === file.name)?.text !== file.text) return;
+    const problems = judgedProblems(judgement, file.name);
+    local.current = false;
+    mark(view.current, problems.length > 0 ? problems : syntaxProblems(file.text), file.text);
+  }, [judgement, judged, file.name, file.text]);
+
+  useEffect(() => {
+    const editor = view.current;
+    if (editor === null || reveal === null) return;
+    const line = editor.state.doc.line(Math.max(1, Math.min(reveal.line, editor.state.doc.lines)));
+    editor.dispatch({
+      selection: { anchor: line.from, head: line.to },
+      effects: EditorView.scrollIntoView(line.from, { y: "center" }),
+      annotations: FromOutside.of(true),
+    });
+    if (reveal.focus) editor.focus();
+  }, [reveal]);
+
+  return <div className="yaml" ref={host} />;
+}
+
+function newState(text: string, known: Extension): EditorState {
+  return EditorState.create({ doc: text, extensions: known });
+}
+
+interface Ref<T> {
+  current: T;
+}
+
+function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schemas>): Extension {
+  const undo = () => {
+    latest.current.onUndo();
+    return true;
+  };
+  const redo = () => {
+    latest.current.onRedo();
+    return true;
+  };
+  return [
+    EditorView.cspNonce.of(nonce()),
+    lineNumbers(),
+    lintGutter(),
+    foldGutter(),
+    highlightActiveLine(),
+    highlightActiveLineGutter(),
+    drawSelection(),
+    indentOnInput(),
+    indentUnit.of("  "),
+    bracketMatching(),
+    closeBrackets(),
+    yaml(),
+    syntaxHighlighting(classHighlighter),
+    autocompletion({ override: [(context) => complete(schemas.current, context)], icons: false }),
+    keymap.of([
+      { key: "Mod-z", run: undo, preventDefault: true },
+      { key: "Mod-y", run: redo, preventDefault: true },
+      { key: "Mod-Shift-z", run: redo, preventDefault: true },
+      ...closeBracketsKeymap,
+      ...completionKeymap,
+      ...lintKeymap,
+      ...foldKeymap,
+      ...defaultKeymap,
+    ]),
+    EditorView.contentAttributes.of({ "aria-label": "YAML of the policy" }),
+    EditorView.updateListener.of((update) => {
+      if (update.docChanged && !update.transactions.some((one) => one.annotation(FromOutside))) {
+        const text = update.state.doc.toString();
+        sent.current.push(text);
+        latest.current.onType(latest.current.file.name, text);
+      }
+      const typed = !update.transactions.some((one) => one.annotation(FromOutside));
+      if (update.selectionSet && typed) {
+        const line = update.state.doc.lineAt(update.state.selection.main.head).number;
+        if (line !== update.startState.doc.lineAt(update.startState.selection.main.head).number) {
+          latest.current.onLine(line);
+        }
+      }
+    }),
+  ];
+}
+
+function mark(editor: EditorView | null, problems: readonly LineProblem[], text: string): void {
+  if (editor === null || editor.state.doc.toString() !== text) return;
+  const { doc } = editor.state;
+  const diagnostics = problems.map((one): Diagnostic => {
+    const line = doc.line(Math.max(1, Math.min(one.line, doc.lines)));
+    const first = line.from + (line.text.length - line.text.trimStart().length);
+    const from = one.column === null ? first : Math.min(line.to, line.from + one.column - 1);
+    return {
+      from,
+      to: Math.max(from, line.to),
+      severity: one.severity,
+      message: one.message,
+      source: one.source,
+    };
+  });
+  editor.dispatch(setDiagnostics(editor.state, diagnostics));
+}
+
+function nonce(): string {
+  return document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+}

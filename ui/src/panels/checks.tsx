@@ -1,0 +1,124 @@
+/** What the server says of the open files: problems, findings with their fixes, the rating with its reasons. */
+import { useState } from "react";
+import type { Finding, PolicyFile, Rating } from "../api";
+import { ofProblem, severityOf } from "../pane/diagnostics";
+import { Dialog } from "../shell/dialog";
+import { useJudgement } from "../workspace/judgement";
+import { useWorkspace } from "../workspace/workspace";
+import { FileDiff } from "./file-diff";
+import type { ShowLine } from "./rule-links";
+
+export function Checks({ show }: { show: ShowLine }) {
+  const { judgement, error } = useJudgement();
+  const [fix, setFix] = useState<Finding | null>(null);
+  const { files, edit } = useWorkspace();
+  if (error !== null) {
+    return (
+      <p className="notice deny" role="alert">
+        {error}
+      </p>
+    );
+  }
+  if (judgement === null) return <p className="quiet">Asking the server …</p>;
+  const { problems, findings, rating, objects } = judgement;
+  const accepted = objects.filter((one) => one.accepted).length;
+  const put = (label: string, after: readonly PolicyFile[]) => {
+    edit(merged(files, after), label);
+    setFix(null);
+  };
+  return (
+    <div className="column">
+      <p>
+        {accepted} of {objects.length} {objects.length === 1 ? "object" : "objects"} accepted,{" "}
+        {problems.length} {problems.length === 1 ? "problem" : "problems"}, {findings.length}{" "}
+        {findings.length === 1 ? "finding" : "findings"}.
+      </p>
+      {problems.length > 0 && (
+        <ul className="column" aria-label="Problems">
+          {problems.map((one, at) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
+            <li key={at} className="notice error">
+              <Where file={one.file} line={one.line} show={show} /> <span className="chip">{one.source}</span>{" "}
+              {ofProblem(one).message}
+            </li>
+          ))}
+        </ul>
+      )}
+      {findings.length > 0 && (
+        <ul className="column" aria-label="Findings">
+          {findings.map((one, at) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: as above
+            <li key={at} className={`notice ${severityOf(one.severity)}`}>
+              <div className="row">
+                <Where file={one.file} line={one.line} show={show} />
+                <span className="chip">{one.severity}</span>
+                <span className="mono">{one.rule}</span>
+              </div>
+              <p>{one.message}</p>
+              {one.hint !== null && <p className="hint">{one.hint}</p>}
+              {one.fix !== null && (
+                <button type="button" onClick={() => setFix(one)}>
+                  Fix: {one.fix.label}
+                </button>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+      {rating !== null && <RatingCard rating={rating} show={show} />}
+      {fix?.fix && (
+        <Dialog title={fix.fix.label} onClose={() => setFix(null)} wide>
+          <p>{fix.message}</p>
+          <FileDiff before={files} after={merged(files, fix.fix.files)} />
+          <div className="row end">
+            <button type="button" onClick={() => setFix(null)}>
+              Cancel
+            </button>
+            <button
+              type="button"
+              className="main"
+              onClick={() => put(fix.fix?.label ?? "fix", fix.fix?.files ?? [])}
+            >
+              Put it in
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+/** The open files with those of an answer in their places; new ones come last. */
+export function merged(files: readonly PolicyFile[], after: readonly PolicyFile[]): PolicyFile[] {
+  const known = files.map((file) => after.find((one) => one.name === file.name) ?? file);
+  return [...known, ...after.filter((one) => !files.some((file) => file.name === one.name))];
+}
+
+function Where({ file, line, show }: { file: string; line: number | null; show: ShowLine }) {
+  if (line === null) return <span className="mono">{file}</span>;
+  return (
+    <button type="button" className="plain mono link" onClick={() => show(file, line)}>
+      {file}:{line}
+    </button>
+  );
+}
+
+function RatingCard({ rating, show }: { rating: Rating; show: ShowLine }) {
+  return (
+    <section className="column" aria-label="Rating">
+      <h3>
+        Rating: {rating.word}, {rating.score} of 100
+      </h3>
+      <meter min={0} max={100} low={40} high={70} optimum={100} value={rating.score} aria-label="Rating" />
+      <ul>
+        {rating.reasons.map((one, at) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
+          <li key={at}>
+            <span className="mono">{one.points > 0 ? `+${one.points}` : one.points}</span> {one.text}{" "}
+            {one.file !== null && one.line !== null && <Where file={one.file} line={one.line} show={show} />}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

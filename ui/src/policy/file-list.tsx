@@ -1,0 +1,68 @@
+/** The open files and the objects in them, to switch between; problems are counted at each. */
+import { useDeferredValue, useMemo } from "react";
+import type { PolicyFile } from "../api";
+import { readObjects } from "../model/objects";
+import { useJudgement } from "../workspace/judgement";
+import { useWorkspace } from "../workspace/workspace";
+
+export function FileList() {
+  const { files, place, go, edit } = useWorkspace();
+  const { judgement } = useJudgement();
+  return (
+    <nav className="files" aria-label="Open files">
+      <ul className="row">
+        {files.map((file) => {
+          const problems = judgement?.problems.filter((one) => one.file === file.name).length ?? 0;
+          return (
+            <li key={file.name} className="file">
+              <button
+                type="button"
+                className="plain"
+                aria-current={file.name === place.file}
+                onClick={() => go({ file: file.name, object: 0, block: 0 })}
+              >
+                {file.name}
+                {problems > 0 && <span className="chip deny">✕ {problems}</span>}
+              </button>
+              {file.name === place.file && <Objects file={file} />}
+              <button
+                type="button"
+                className="plain icon"
+                aria-label={`Close ${file.name}`}
+                onClick={() =>
+                  edit(
+                    files.filter((one) => one !== file),
+                    `close ${file.name}`,
+                  )
+                }
+              >
+                ✕
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </nav>
+  );
+}
+
+function Objects({ file }: { file: PolicyFile }) {
+  const { place, go } = useWorkspace();
+  const text = useDeferredValue(file.text);
+  const objects = useMemo(() => readObjects(text), [text]);
+  if (objects.length < 2) return null;
+  return (
+    <select
+      aria-label={`Objects of ${file.name}`}
+      value={Math.min(place.object, objects.length - 1)}
+      onChange={(event) => go({ object: Number(event.target.value), block: 0 })}
+    >
+      {objects.map((one) => (
+        <option key={one.index} value={one.index}>
+          {one.index + 1}. {one.kind || "no kind"} {one.namespace === "" ? "" : `${one.namespace}/`}
+          {one.name}
+        </option>
+      ))}
+    </select>
+  );
+}

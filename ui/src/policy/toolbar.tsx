@@ -1,0 +1,71 @@
+/** What can be done with the open files as a whole. */
+import { lazy, Suspense, useState } from "react";
+import type { Block, Drawing } from "../model/draw";
+import { Dialog } from "../shell/dialog";
+import { download } from "../shell/transfer";
+import { useWorkspace } from "../workspace/workspace";
+import { ConvertDialog } from "./convert-dialog";
+import { NewPolicy } from "./new-policy";
+import { ShortcutsDialog } from "./shortcuts-dialog";
+import { useUpload } from "./upload";
+
+const ShareDialog = lazy(() => import("../export/share-dialog"));
+
+type Open = "new" | "convert" | "share" | "keys" | null;
+
+export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Block | null }) {
+  const { file, undoes, redoes, undo, redo } = useWorkspace();
+  const [open, setOpen] = useState<Open>(null);
+  const { choose, input, notice } = useUpload();
+  const close = () => setOpen(null);
+  return (
+    <>
+      <div className="row toolbar" role="toolbar" aria-label="Policy">
+        <button type="button" onClick={() => setOpen("new")}>
+          New …
+        </button>
+        <button type="button" onClick={choose}>
+          Open …
+        </button>
+        {input}
+        <button
+          type="button"
+          disabled={file === null}
+          onClick={() => file !== null && download(file.name, file.text, "application/yaml")}
+        >
+          Download
+        </button>
+        <span className="divider" />
+        <button type="button" disabled={undoes === null} title={undoes ?? undefined} onClick={undo}>
+          Undo
+        </button>
+        <button type="button" disabled={redoes === null} title={redoes ?? undefined} onClick={redo}>
+          Redo
+        </button>
+        <span className="divider" />
+        <button type="button" disabled={drawing === null} onClick={() => setOpen("convert")}>
+          Kind …
+        </button>
+        <button type="button" onClick={() => setOpen("share")}>
+          Share …
+        </button>
+        <button type="button" className="plain" onClick={() => setOpen("keys")}>
+          Keys
+        </button>
+      </div>
+      {notice}
+      {open === "new" && (
+        <Dialog title="New policy" onClose={close}>
+          <NewPolicy onDone={close} />
+        </Dialog>
+      )}
+      {open === "convert" && drawing !== null && <ConvertDialog drawing={drawing} onClose={close} />}
+      {open === "share" && (
+        <Suspense>
+          <ShareDialog drawing={drawing} block={block} onClose={close} />
+        </Suspense>
+      )}
+      {open === "keys" && <ShortcutsDialog onClose={close} />}
+    </>
+  );
+}

@@ -1,0 +1,65 @@
+/** Files from the reader's disk, opened as texts. */
+import { type ReactNode, useRef, useState } from "react";
+import { useAnnounce } from "../shell/announcer";
+import { useWorkspace } from "../workspace/workspace";
+
+const LARGEST = 3_000_000; // bytes of one file: the server takes 4 MB in all
+
+export interface Upload {
+  choose: () => void;
+  input: ReactNode;
+  notice: ReactNode;
+  take: (files: Iterable<File>) => Promise<void>;
+}
+
+export function useUpload(): Upload {
+  const { open } = useWorkspace();
+  const announce = useAnnounce();
+  const element = useRef<HTMLInputElement>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const opened = useRef(open);
+  opened.current = open;
+
+  const take = async (files: Iterable<File>) => {
+    setWrong(null);
+    for (const file of files) {
+      if (file.size > LARGEST) {
+        setWrong(`\`${file.name}\` is larger than 3 MB`);
+        continue;
+      }
+      const text = await file.text();
+      if (text.includes("\u0000")) {
+        setWrong(`\`${file.name}\` is no text`);
+        continue;
+      }
+      opened.current({ name: file.name, text }, `open ${file.name}`);
+      announce(`${file.name} is open`);
+      await new Promise((later) => setTimeout(later)); // the next one sees the names that are taken
+    }
+  };
+
+  return {
+    choose: () => element.current?.click(),
+    take,
+    input: (
+      <input
+        ref={element}
+        type="file"
+        multiple
+        accept=".yaml,.yml,.json,application/yaml,text/plain"
+        hidden
+        aria-label="Policy files"
+        onChange={(event) => {
+          void take([...(event.target.files ?? [])]);
+          event.target.value = "";
+        }}
+      />
+    ),
+    notice:
+      wrong === null ? null : (
+        <p className="notice deny" role="alert">
+          {wrong}
+        </p>
+      ),
+  };
+}
