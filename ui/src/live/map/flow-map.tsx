@@ -40,13 +40,15 @@ interface Props {
 
 const nodeTypes = { card: CardBox, frame: FrameBox };
 const edgeTypes = { link: LinkLine };
-const FIT = { padding: 0.06, maxZoom: 1.1, duration: 250 };
+const FIT = { padding: 0.06, maxZoom: 1.1, duration: 200 };
 const WORDS = {
   "node.a11yDescription.default": "Press Enter to show what is known of it",
   "edge.a11yDescription.default": "Press Enter to show its ports and flows",
 };
 /** Links of which every label can be shown at once. */
 const FEW = 26;
+/** Pixels below which the words of a link stand in its middle. */
+const SHORT = 240;
 
 export function FlowMap(props: Props) {
   return (
@@ -68,9 +70,14 @@ function Plane({ map, selected, onSelect, find, goto }: Props) {
   const moved = useRef(false);
   const ready = placed !== null && nodes.length > 0;
 
+  const size = useStore((state) => `${state.width}x${state.height}`);
+  // Until somebody moved the map, all of it is in sight. A frame later: React Flow then has the new places.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another size of the window is another picture
   useEffect(() => {
-    if (ready && placed && !moved.current) void fitView(FIT);
-  }, [ready, placed, fitView]);
+    if (!ready || placed === null || moved.current) return;
+    const frame = requestAnimationFrame(() => void fitView(FIT));
+    return () => cancelAnimationFrame(frame);
+  }, [ready, placed, size, fitView]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: only when asked
   useEffect(() => {
     if (goto === 0) return;
@@ -190,6 +197,7 @@ function useNodes(
           position: { x: box.x, y: box.y },
           width: box.width,
           height: box.height,
+          measured: { width: box.width, height: box.height },
           data: { frame, dim },
           selectable: false,
           focusable: false,
@@ -209,6 +217,7 @@ function useNodes(
           position: { x: at.x, y: at.y },
           width: at.width,
           height: at.height,
+          measured: { width: at.width, height: at.height },
           handles: [
             { type: "target", position: Position.Left, x: 0, y: at.height / 2, width: 1, height: 1 },
             { type: "source", position: Position.Right, x: at.width, y: at.height / 2, width: 1, height: 1 },
@@ -246,7 +255,8 @@ function useEdges(map: MapState, selected: Selection | null, near: ReadonlySet<s
       const label = near === null ? few : near.has(link.id);
       const chosen = selected?.id === link.id;
       // Where links fan out their words stand near the far ends, so that they are not written over one another.
-      const labelAt = (out.get(link.source) ?? 0) >= (into.get(link.target) ?? 0) ? 0.64 : 0.36;
+      const fan = (out.get(link.source) ?? 0) >= (into.get(link.target) ?? 0) ? 0.64 : 0.36;
+      const labelAt = Math.abs(curve[3].x - curve[0].x) < SHORT ? 0.5 : fan;
       const key = JSON.stringify([curve, labelAt, link.count, link.ports, dim, label, chosen]);
       const old = before.get(link.id);
       now.set(

@@ -29,7 +29,12 @@ export const LinkLine = memo(function LinkLine({ data, selected }: EdgeProps<Lin
         style={{ strokeWidth: width(link.count) }}
         markerEnd={`url(#map-arrow-${link.verdict})`}
       />
-      <text className="map-link-label" x={middle.x} y={middle.y - 4} textAnchor="middle">
+      <text
+        className="map-link-label"
+        x={middle.x}
+        y={middle.y + (curve[3].x < curve[0].x ? 14 : -5)}
+        textAnchor="middle"
+      >
         {VERDICT_WORDS[link.verdict].sign} {portsLabel(link.ports)} · {short(link.count)}
       </text>
     </g>

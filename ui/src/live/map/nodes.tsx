@@ -16,7 +16,13 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
   const { toggle } = useMapActions();
   const group = card.kind === "group";
   const idle = card.counts.forwarded + card.counts.audit + card.counts.dropped === 0;
-  const state = [selected && "selected", dim && "dim", found && "found", idle && "idle"]
+  const state = [
+    selected && "selected",
+    dim && "dim",
+    found && "found",
+    idle && "idle",
+    card.counts.dropped > 0 && "drops",
+  ]
     .filter(Boolean)
     .join(" ");
   return (

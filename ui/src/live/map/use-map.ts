@@ -52,7 +52,7 @@ export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
   );
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the graph is changed in place, `version` says when
-  const view = useMemo(() => model.view(idle, chosen), [model, idle, chosen, version]);
+  const view = useMemo(() => model.view(idle, chosen, aspect < 1), [model, idle, chosen, aspect, version]);
   const latest = useRef(view);
   latest.current = view;
 

@@ -10,7 +10,7 @@ export interface Point {
 export type Curve = readonly [Point, Point, Point, Point];
 
 /** Pixels between links that join the same two cards. */
-const LANE = 11;
+const LANE = 15;
 
 export function curveBetween(from: Box, to: Box, lane: number): Curve {
   const middle = (box: Box): number => box.y + box.height / 2;

@@ -34,7 +34,10 @@ export interface ElkGraph {
 
 export type RunElk = (graph: ElkGraph) => Promise<ElkGraph>;
 
-export const CARD = { width: 188, height: 46 };
+/** With many cards there are titles only. */
+const DENSE = 60;
+const CARD = { width: 188, height: 46 };
+const SMALL_CARD = { width: 150, height: 34 };
 const PADDING = { side: 14, top: 40, bottom: 14 };
 const GAP = {
   card: 16,
@@ -46,6 +49,15 @@ const GAP = {
   outsideColumn: 56,
   border: 150,
 };
+
+/** Between few cards there is room for the words on links. */
+const FEW = 30;
+
+interface Measure {
+  readonly card: { readonly width: number; readonly height: number };
+  /** Between columns of cards in a frame. */
+  readonly layer: number;
+}
 
 const INNER: Record<string, string> = {
   "elk.algorithm": "layered",
@@ -74,7 +86,10 @@ export class Layouts {
     const groupOf = new Map(
       view.frames.flatMap((frame) => frame.cards.map((card) => [card.id, frame.id] as const)),
     );
-    const inside = await this.insides(view.frames, unique, groupOf);
+    const cards = view.frames.reduce((sum, frame) => sum + frame.cards.length, 0);
+    const card = cards > DENSE ? SMALL_CARD : CARD;
+    const layer = cards <= FEW ? GAP.labelled : GAP.layer;
+    const inside = await this.insides(view.frames, unique, groupOf, { card, layer });
     const between = dedupe(
       unique.flatMap(([a, b]) => {
         const from = groupOf.get(a);
@@ -90,8 +105,8 @@ export class Layouts {
     frames: readonly Frame[],
     pairs: Pairs,
     groupOf: ReadonlyMap<string, string>,
+    measure: Measure,
   ): Promise<Map<string, ElkGraph>> {
-    const few = frames.reduce((sum, frame) => sum + frame.cards.length, 0) <= FEW;
     const own = new Map<string, (readonly [string, string])[]>();
     for (const pair of pairs) {
       const group = groupOf.get(pair[0]);
@@ -100,11 +115,11 @@ export class Layouts {
     }
     const found = await Promise.all(
       frames.map(async (frame) => {
-        if (frame.framed) return this.cached(innerGraph(frame, own.get(frame.id) ?? [], few));
+        if (frame.framed) return this.cached(innerGraph(frame, own.get(frame.id) ?? [], measure));
         return {
           id: frame.id,
-          ...CARD,
-          children: frame.cards.map((card) => ({ id: card.id, x: 0, y: 0, ...CARD })),
+          ...measure.card,
+          children: frame.cards.map((card) => ({ id: card.id, x: 0, y: 0, ...measure.card })),
         };
       }),
     );
@@ -129,17 +144,14 @@ function dedupe(pairs: Iterable<readonly [string, string]>): (readonly [string, 
   return [...found.keys()].sort().map((key) => found.get(key) as readonly [string, string]);
 }
 
-/** Between few cards there is room for the words on links. */
-const FEW = 30;
-
-function innerGraph(frame: Frame, pairs: Pairs, few: boolean): ElkGraph {
+function innerGraph(frame: Frame, pairs: Pairs, { card: size, layer }: Measure): ElkGraph {
   return {
     id: frame.id,
     layoutOptions: {
       ...INNER,
-      "elk.layered.spacing.nodeNodeBetweenLayers": String(few ? GAP.labelled : GAP.layer),
+      "elk.layered.spacing.nodeNodeBetweenLayers": String(layer),
     },
-    children: frame.cards.map((card) => ({ id: card.id, ...CARD })),
+    children: frame.cards.map((card) => ({ id: card.id, ...size })),
     edges: pairs.map(([a, b]) => ({ id: `${a}>${b}`, sources: [a], targets: [b] })),
   };
 }
@@ -286,7 +298,12 @@ function cardBoxes(
     const at = boxes.get(frame.id);
     if (!at) continue;
     for (const child of inside.get(frame.id)?.children ?? []) {
-      cards.set(child.id, { x: at.x + (child.x ?? 0), y: at.y + (child.y ?? 0), ...CARD });
+      cards.set(child.id, {
+        x: at.x + (child.x ?? 0),
+        y: at.y + (child.y ?? 0),
+        width: child.width ?? 0,
+        height: child.height ?? 0,
+      });
     }
   }
   return cards;

@@ -15,6 +15,7 @@ import { groupSizes, linkId, openByDefault, viewOf } from "./view";
 
 const MOST_PARTIES = 1500;
 const MOST_PAIRS = 6000;
+const SMALL = { workloads: 25, nodes: 25 };
 
 export class MapModel {
   readonly matches: Matches;
@@ -42,12 +43,12 @@ export class MapModel {
     return passed;
   }
 
-  /** `idle` are drawn though they do nothing; `chosen` are frames that somebody opened or closed. */
-  view(idle: readonly Party[], chosen: Openness): View {
+  /** `idle` are drawn though they do nothing; `chosen` are frames that somebody opened or closed; `small` is a small window. */
+  view(idle: readonly Party[], chosen: Openness, small = false): View {
     this.remember(idle);
     const parties = [...this.parties.values()];
     const sizes = groupSizes(parties);
-    this.auto = openByDefault(sizes, this.auto);
+    this.auto = openByDefault(sizes, this.auto, small ? SMALL : undefined);
     return viewOf(parties, this.graph.edges.values(), new Map([...this.auto, ...chosen]));
   }
 

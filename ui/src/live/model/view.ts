@@ -72,7 +72,11 @@ export function frameKind(group: string): FrameKind {
  * Which frames are open where nobody said: all of a kind or none, so that the picture can be understood at a glance. What was decided
  * stays, so that it does not jump when a node comes, until half as many again are there.
  */
-export function openByDefault(sizes: ReadonlyMap<string, number>, before: Openness): Openness {
+export function openByDefault(
+  sizes: ReadonlyMap<string, number>,
+  before: Openness,
+  most = { workloads: WORKLOADS, nodes: NODES },
+): Openness {
   let workloads = 0;
   let nodes = 0;
   for (const [group, size] of sizes) {
@@ -82,9 +86,10 @@ export function openByDefault(sizes: ReadonlyMap<string, number>, before: Openne
   const open = new Map<string, boolean>();
   for (const [group, size] of sizes) {
     const kind = frameKind(group);
-    const [number, most] = kind === "ns" || kind === "entities" ? [workloads, WORKLOADS] : [nodes, NODES];
-    const known = number > most * 1.5 ? undefined : before.get(group);
-    open.set(group, known ?? (number <= most && (kind !== "addresses" || size <= ADDRESSES)));
+    const [number, bound] =
+      kind === "ns" || kind === "entities" ? [workloads, most.workloads] : [nodes, most.nodes];
+    const known = number > bound * 1.5 ? undefined : before.get(group);
+    open.set(group, known ?? (number <= bound && (kind !== "addresses" || size <= ADDRESSES)));
   }
   return open;
 }
