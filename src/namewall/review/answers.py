@@ -9,6 +9,7 @@ from namewall.policy.diff.groups import document
 from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.review.asked import explained
 from namewall.review.complaints import Complaint
+from namewall.review.convert import converted
 from namewall.review.diff import Side, compare, side_of
 from namewall.review.judge import fixed, judged
 from namewall.review.papers import File, Papers, encoded
@@ -70,6 +71,13 @@ def _side(body: Row, key: str) -> Side:
     return side
 
 
+def _convert(body: Row) -> Row:
+    index = body.get("object", 0)
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        raise Wrong("want the number of an object of the file", "object")
+    return converted(files_of({"file": [body.get("file")]}, "file"), index, str(body.get("to")))
+
+
 def _schema(body: Row) -> Row:
     return {
         **{kind: crd_schema(kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")},
@@ -84,5 +92,6 @@ ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "explain": _explain,
     "union": _union,
     "diff": _diff,
+    "convert": _convert,
     "schema": _schema,
 }

@@ -8,7 +8,7 @@ follow (aliases, merges, odd layouts) costs a fix, never a meaning.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -141,6 +141,32 @@ def patched(
             return None
         now[one.source] = after
     return list(now.items())
+
+
+def rewritten(papers: Papers, one: Placed, after: Any) -> str:
+    """The text of an object's file with another value in its place: what both have in common stays as it is written,
+    if the layout can be followed, else the object is written anew."""
+    found = edit_placed(papers, one, list(_differences(one.object, after, ())))
+    if found is None:
+        found = edit_placed(papers, one, [Edit("replace", (), after)])
+    if found is None:
+        return block_yaml(after)
+    return found
+
+
+def _differences(old: Any, new: Any, path: Path) -> Iterator[Edit]:
+    if isinstance(old, dict) and isinstance(new, dict) and old and new:
+        for key, value in old.items():
+            if key not in new:
+                yield Edit("remove", (*path, key))
+            else:
+                yield from _differences(value, new[key], (*path, key))
+        yield from (Edit("put", path, value, key) for key, value in new.items() if key not in old)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for number, value in enumerate(old):
+            yield from _differences(value, new[number], (*path, number))
+    elif old != new or type(old) is not type(new):
+        yield Edit("replace", path, new)
 
 
 def _of_patch(base: Path, change: Change) -> Edit:
