@@ -155,12 +155,12 @@ def answer(
         return Answer(allowed=False)
     allows = [
         Allow(as_class, each, span, ("*",) if each.names is not None and not default_deny else each.names)
-        for rule, each, span in spans
-        if not rule.deny
+        for rule, each, span in spans  # no deny of these means the peer
         for as_class in classes(rule, peer)
     ]
     if not default_deny:
-        allows.append(Allow("any", Port(Protocol.ANY), (0, 0, 65535), None))
+        everything = Port(Protocol.ANY)
+        allows.append(Allow("any", everything, (Protocol.ANY, everything.first, everything.last), None))
     if not allows:
         host = peer.is_host and direction is Direction.INGRESS
         by("5.4" if host else "5.5")

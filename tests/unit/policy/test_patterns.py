@@ -67,7 +67,11 @@ def test_a_dns_rule_s_match_all_passes_what_to_fqdns_never_matches() -> None:
 
 
 def test_a_pattern_of_255_characters_is_inert_in_to_fqdns_only() -> None:
-    name = "a" * 255
+    name = "a" * 254
+    assert Pattern.of(name).matches(name)
+    assert oracle.learned(name + ".", name)
+    name += "a"
+    assert not oracle.learned(name + ".", name)
     assert not Pattern.of(name).matches(name)
     assert Pattern.of(name).passes(name)
     assert not granted(name + ".", name + ".")
