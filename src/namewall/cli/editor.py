@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
-from namewall.cli.context import CANNOT, WRONG_USAGE, fail
+from namewall.cli.context import CANNOT, WRONG_USAGE, cluster_file, fail, instance, load_cluster
 from namewall.cli.inputs import texts
 from namewall.review.complaints import clean
+
+if TYPE_CHECKING:
+    from namewall.editor.live import Live
 
 MOST = 4 * 1024 * 1024
 """Bytes of all files: what one request may hold."""
@@ -34,6 +39,7 @@ def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no
     from namewall.model.errors import Cannot
 
     given = _read(files)
+    cluster = cluster_of(kubeconfig)
     token = secrets.token_urlsafe(32)
     try:
         listener = listen(port)
@@ -47,7 +53,35 @@ def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no
         if not no_open:
             _browse(address)
 
-    serve(listener, Settings(number, token, given), started)
+    serve(listener, Settings(number, token, given, cluster), started)
+
+
+def cluster_of(kubeconfig: str | None) -> Callable[[], Live] | None:
+    """What connects to the cluster of a kubeconfig, or of $KUBECONFIG, or of this instance; None where none is."""
+    here = instance()
+    chosen = [path for path in os.environ.get("KUBECONFIG", "").split(":") if os.path.exists(path)]
+    path = kubeconfig or next(iter(chosen), here.kubeconfig)
+    if kubeconfig is None and not os.access(path, os.R_OK):
+        return None
+
+    def opened() -> Live:
+        from namewall.editor.live import Live
+        from namewall.kube.config import KubeConfig
+
+        own = os.path.realpath(path) == os.path.realpath(here.kubeconfig)
+        cluster = load_cluster(here) if own and os.access(cluster_file(here), os.R_OK) else None
+        strict = cluster is not None and cluster.strict_dns_rules
+        return Live(KubeConfig.load(path), f"{here.run_dir}/agent.sock" if own else None, strict)
+
+    if kubeconfig is not None:
+        from namewall.kube.config import KubeConfig
+        from namewall.kube.errors import ConfigError
+
+        try:
+            KubeConfig.load(kubeconfig)
+        except ConfigError as error:
+            fail(f"--kubeconfig: {error}", WRONG_USAGE)
+    return opened
 
 
 def _read(files: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -1,16 +1,14 @@
-"""The requests of docs/editor-api.md: what is open, what needs the token, and how each error is said."""
+"""The whole server but for its socket: the page, the open requests, and those of the cluster behind the token."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -18,43 +16,43 @@ from starlette.types import ASGIApp
 from namewall import __version__
 from namewall.editor.assets import Assets
 from namewall.editor.guard import PAGE, Guard, is_bearer
-from namewall.editor.judging import Judges, Overloaded
+from namewall.editor.http import Refused, asked, body_of, raw_reply, reply
+from namewall.editor.judging import Judges
 
 if TYPE_CHECKING:
     from namewall.editor.live import Live
-
-MOST_BODY = 4 * 1024 * 1024
-"""Bytes."""
-BODY_PATIENCE = 20.0
-"""Seconds a body may take to come."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`files` are those of the command line; `live` is None where there is no cluster."""
+    """`files` are those of the command line. `cluster` connects to the cluster, which is done when it is first asked
+    about; None where there is none."""
 
     port: int
     token: str
     files: tuple[tuple[str, str], ...] = ()
-    live: Live | None = None
+    cluster: Callable[[], Live] | None = None
 
 
-class Refused(Exception):
-    """An error of the API."""
+class Server:
+    """What lives as long as the server."""
 
-    def __init__(self, status: int, message: str, path: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.path = status, path
+    def __init__(self, settings: Settings, judges: Judges, assets: Assets) -> None:
+        self.settings, self.judges, self.assets = settings, judges, assets
+        self._live: Live | None = None
 
+    def live(self) -> Live | None:
+        """Raises ConfigError, also the next time: a kubeconfig may come later."""
+        if self._live is None and self.settings.cluster is not None:
+            self._live = self.settings.cluster()
+        return self._live
 
-def reply(value: Any, status: int = 200) -> Response:
-    return raw_reply(json.dumps(value, separators=(",", ":")).encode(), status)
-
-
-def raw_reply(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+    async def aclose(self) -> None:
+        self.judges.close()
+        if self._live is not None:
+            await self._live.aclose()
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -77,45 +75,16 @@ def _broken(request: Request, error: Exception) -> Response:
     return reply({"error": "this is a mistake of the server; its log has more", "path": None}, 500)
 
 
-async def body_of(request: Request) -> bytes:
-    """A JSON body, not yet read. Raises Refused."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refused(415, "the body must be application/json")
-    too_large = Refused(413, f"the body is larger than {MOST_BODY >> 20} MB")
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MOST_BODY:
-        raise too_large
-    found = bytearray()
-    try:
-        async with asyncio.timeout(BODY_PATIENCE):
-            async for part in request.stream():
-                found += part
-                if len(found) > MOST_BODY:
-                    raise too_large
-    except TimeoutError:
-        raise Refused(400, f"the body did not come within {BODY_PATIENCE:g} s") from None
-    except ClientDisconnect:
-        raise Refused(400, "the body broke off") from None
-    return bytes(found)
-
-
-def make_app(settings: Settings, judges: Judges, assets: Assets) -> ASGIApp:
-    """The whole server but for its socket."""
+def make_app(here: Server) -> ASGIApp:
+    settings, judges, assets = here.settings, here.judges, here.assets
 
     def judging(verb: str) -> Handler:
         async def handle(request: Request) -> Response:
             body = await body_of(request) if request.method == "POST" else b""
-            return await asked(verb, body)
+            status, answer = await asked(judges, verb, body)
+            return raw_reply(answer, status)
 
         return handle
-
-    async def asked(verb: str, body: bytes) -> Response:
-        try:
-            status, answer = await judges.ask(verb, body)
-        except Overloaded as error:
-            raise Refused(error.status, str(error)) from error
-        return raw_reply(answer, status)
 
     async def page(request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
@@ -129,10 +98,17 @@ def make_app(settings: Settings, judges: Judges, assets: Assets) -> ASGIApp:
             judges.warm()
         return answer
 
+    async def live(request: Request) -> Response:
+        if not is_bearer(request.headers, settings.token):
+            raise Refused(401, "this needs the token of the address that `namewall` printed")
+        from namewall.editor.live_app import answer
+
+        return await answer(request, here.live, judges)
+
     async def session(request: Request) -> Response:
         known = is_bearer(request.headers, settings.token)
         files = [{"name": name, "text": text} for name, text in settings.files] if known else []
-        return reply({"version": __version__, "live": settings.live is not None, "files": files})
+        return reply({"version": __version__, "live": settings.cluster is not None, "files": files})
 
     open_requests = [
         Route(f"/api/{verb}", judging(verb), methods=["POST"])
@@ -144,6 +120,11 @@ def make_app(settings: Settings, judges: Judges, assets: Assets) -> ASGIApp:
                 *open_requests,
                 Route("/api/schema", judging("schema"), methods=["GET"]),
                 Route("/api/session", session, methods=["GET"]),
+                Route("/api/live", live, methods=["GET"]),
+                *(
+                    Route(f"/api/{verb}", live, methods=["POST"])
+                    for verb in ("flows", "allow", "what-if", "apply")
+                ),
                 Route(
                     "/{path:path}", page, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
                 ),

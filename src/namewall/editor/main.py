@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from namewall.editor.app import Settings, make_app
+from namewall.editor.app import Server, Settings, make_app
 from namewall.editor.assets import Assets
 from namewall.editor.judging import Judges
 from namewall.model.errors import Cannot
@@ -57,9 +57,9 @@ def serve(listener: socket.socket, settings: Settings, started: Callable[[], Non
 
 
 async def _serve(listener: socket.socket, settings: Settings, started: Callable[[], None]) -> None:
-    judges = Judges()
+    here = Server(settings, Judges(), Assets())
     config = uvicorn.Config(
-        make_app(settings, judges, Assets()),
+        make_app(here),
         http="h11",
         ws="none",
         lifespan="off",
@@ -81,6 +81,4 @@ async def _serve(listener: socket.socket, settings: Settings, started: Callable[
             started()
         await serving
     finally:
-        judges.close()
-        if settings.live is not None:
-            await settings.live.aclose()
+        await here.aclose()

@@ -1,4 +1,4 @@
-"""The open requests of docs/editor-api.md: a body of JSON to an answer of JSON, or what is wrong with the question."""
+"""The requests of docs/editor-api.md that are judged: from a body of JSON to an answer, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from namewall.review.convert import converted
 from namewall.review.diff import Side, compare, side_of
 from namewall.review.judge import fixed, judged
 from namewall.review.papers import File, Papers, encoded
+from namewall.review.seen import allowance, what_if
 from namewall.review.union import united
 from namewall.review.wrong import Wrong
 
@@ -86,6 +87,14 @@ def _schema(body: Row) -> Row:
     }
 
 
+def _allow(body: Row) -> Row:
+    return allowance(body["world"], body.get("flow"))
+
+
+def _what_if(body: Row) -> Row:
+    return what_if(body["world"], files_of(body), body["flows"], body["total"])
+
+
 ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "judge": _judge,
     "fix": _fix,
@@ -94,4 +103,7 @@ ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "diff": _diff,
     "convert": _convert,
     "schema": _schema,
+    "allow": _allow,
+    "what-if": _what_if,
 }
+"""The last two also want the `world`, which the server knows."""

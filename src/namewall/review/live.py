@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from namewall.kube import resources
+from namewall.kube.merge import LAST_APPLIED
 from namewall.kube.resources import Resource
+from namewall.review.yaml_writing import block_yaml
 
 Object = dict[str, Any]
 
@@ -53,6 +55,19 @@ def as_written(obj: Object) -> Object:
         k: v for k, v in obj["metadata"].items() if k in ("name", "namespace", "labels", "annotations")
     }
     return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
+
+
+def text_of(obj: Object) -> str:
+    """A policy as YAML: as its author would write it, without what tools keep on it."""
+    written = as_written(obj)
+    metadata = written.pop("metadata")
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
+    kept = {"name": metadata["name"]}
+    kept |= {key: metadata[key] for key in ("namespace", "labels") if metadata.get(key)}
+    if annotations:
+        kept["annotations"] = annotations
+    head = {key: written.pop(key) for key in ("apiVersion", "kind")}
+    return block_yaml({**head, "metadata": kept, **written})
 
 
 def endpoint(pod: Object) -> Object:
