@@ -15,7 +15,7 @@ import { follow } from "./stream";
 const PER_FRAME = 1000;
 const MOST_QUEUED = 10_000;
 const RATE_WINDOW = 4000;
-const HISTORY_COMES = 1500;
+const HISTORY_COMES = 2500;
 
 export class Connection {
   readonly store = new FlowStore();

@@ -60,7 +60,7 @@ export function Filters({ filter, onChange }: { filter: Filter; onChange: (next:
             <button
               key={verdict}
               type="button"
-              className={`live-toggle ${verdict}`}
+              className={`live-toggle v-${verdict}`}
               aria-pressed={filter.verdicts.has(verdict)}
               onClick={() => toggle(verdict)}
             >

@@ -36,6 +36,10 @@ function Flows() {
     setSelected(row);
     setOpen(true);
   }, []);
+  const close = () => {
+    setOpen(false);
+    document.querySelector<HTMLElement>(".live-table-scroll")?.focus();
+  };
   const choose = (next: ReadonlySet<string>) => {
     setShown(next);
     keepColumns(next);
@@ -65,7 +69,7 @@ function Flows() {
           onSelect={setSelected}
           onOpen={openRow}
         />
-        {open && selected && <FlowDetails row={selected} onClose={() => setOpen(false)} />}
+        {open && selected && <FlowDetails row={selected} onClose={close} />}
       </div>
     </div>
   );

@@ -120,7 +120,17 @@ function LiveMap() {
           </section>
         )}
         {selected ? (
-          <MapPanel map={map} selected={selected} onClose={() => setSelected(null)} />
+          <MapPanel
+            map={map}
+            selected={selected}
+            onClose={() => {
+              setSelected(null);
+              // Back to where the keyboard was.
+              document
+                .querySelector<HTMLElement>(`.map-plane [data-id="${CSS.escape(selected.id)}"]`)
+                ?.focus();
+            }}
+          />
         ) : (
           shown !== "map" && <MapList map={map} find={word} onSelect={setSelected} />
         )}
@@ -132,9 +142,9 @@ function LiveMap() {
 function Legend() {
   return (
     <ul className="map-legend" aria-label="Lines">
-      <li className="forwarded">✓ forwarded</li>
-      <li className="audit">◐ audit</li>
-      <li className="dropped">✕ dropped</li>
+      <li className="v-forwarded">✓ forwarded</li>
+      <li className="v-audit">◐ audit</li>
+      <li className="v-dropped">✕ dropped</li>
     </ul>
   );
 }

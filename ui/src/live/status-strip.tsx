@@ -22,7 +22,7 @@ export function StatusStrip() {
       <span className="quiet">{short(store.rows.length)} kept</span>
       {lost > 0 && (
         <span
-          className="verdict audit"
+          className="verdict v-audit"
           title={[...store.lost].map(([why, count]) => `${why}: ${count}`).join("\n")}
         >
           {plural(lost, "event")} lost

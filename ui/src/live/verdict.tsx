@@ -15,7 +15,7 @@ export const VERDICT_WORDS: Readonly<Record<Verdict, { word: string; sign: strin
 export function VerdictChip({ verdict }: { verdict: Verdict }) {
   const { word, sign, long } = VERDICT_WORDS[verdict];
   return (
-    <span className={`verdict ${verdict}`} title={long}>
+    <span className={`verdict v-${verdict}`} title={long}>
       <span aria-hidden="true">{sign}</span> {word}
     </span>
   );
@@ -27,7 +27,7 @@ export function CountChips({ counts }: { counts: Readonly<Record<Verdict, number
     <span className="counts">
       {(["forwarded", "audit", "dropped"] as const).map((verdict) =>
         counts[verdict] > 0 ? (
-          <span key={verdict} className={`verdict ${verdict}`}>
+          <span key={verdict} className={`verdict v-${verdict}`}>
             <span aria-hidden="true">{VERDICT_WORDS[verdict].sign}</span>{" "}
             {counts[verdict].toLocaleString("en")}
             <span className="unseen"> {VERDICT_WORDS[verdict].word.toLowerCase()}</span>

@@ -7,6 +7,7 @@ import { portText, rowOf } from "./model/flow";
 import { Parties } from "./model/party";
 import type { WireFlow } from "./model/wire";
 import { clock, plural } from "./model/words";
+import { Wide } from "./pages/parts";
 
 /** Milliseconds without a key before the server is asked. */
 const PAUSE = 500;
@@ -55,7 +56,7 @@ function Changed({ answer }: { answer: WhatIf }) {
         {stopped > 0 && opened > 0 && " and "}
         {opened > 0 && `${plural(opened, "would be", "would be")} allowed`}.
       </p>
-      <div className="live-scroll-x">
+      <Wide label="Changed flows">
         <table className="live-plain">
           <thead>
             <tr>
@@ -86,7 +87,7 @@ function Changed({ answer }: { answer: WhatIf }) {
             })}
           </tbody>
         </table>
-      </div>
+      </Wide>
       {answer.changed.length > 200 && <p className="quiet">… and {answer.changed.length - 200} more.</p>}
     </>
   );
@@ -101,7 +102,7 @@ function judged(word: string): "dropped" | "audit" | "forwarded" {
 function Judged({ word }: { word: string }) {
   const verdict = judged(word);
   return (
-    <span className={`verdict ${verdict}`}>
+    <span className={`verdict v-${verdict}`}>
       <span aria-hidden="true">{{ dropped: "✕", audit: "◐", forwarded: "✓" }[verdict]}</span>{" "}
       {word.toLowerCase()}
     </span>

@@ -134,7 +134,8 @@ function modelOf(count: number, size: Size = LARGE): MapModel {
 }
 
 const elk = new ELK();
-const runElk = async (graph: ElkGraph): Promise<ElkGraph> => (await elk.layout(graph as never)) as ElkGraph;
+const runElk = async (graph: ElkGraph): Promise<ElkGraph> =>
+  (await elk.layout(graph as never)) as unknown as ElkGraph;
 
 function overlap(a: Box, b: Box): boolean {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;

@@ -14,6 +14,7 @@ import {
 } from "@xyflow/react";
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useTheme } from "../../shell/theme";
+import type { Curve } from "../model/curve";
 import type { Card, View } from "../model/view";
 import { MapActions } from "./actions";
 import type { LinkEdge } from "./link";
@@ -47,6 +48,7 @@ const WORDS = {
 };
 /** Links of which every label can be shown at once. */
 const FEW = 26;
+const MANY = 60;
 /** Pixels below which the words of a link stand in its middle. */
 const SHORT = 240;
 
@@ -135,7 +137,7 @@ function Plane({ map, selected, onSelect, find, goto }: Props) {
 }
 
 function miniClass(node: CardNode | FrameNode): string {
-  return node.type === "card" ? `mini ${node.data.card.kind}` : "mini frame";
+  return node.type === "card" ? `mini k-${node.data.card.kind}` : "mini frame";
 }
 
 /** Far away only titles are written, and larger: what cannot be read is noise. */
@@ -180,6 +182,7 @@ function useNodes(
     const before = kept.current;
     const now = new Map<string, { key: string; node: CardNode | FrameNode }>();
     const nodes: (CardNode | FrameNode)[] = [];
+    const exact = view.shown.size <= MANY;
     const use = (id: string, key: string, make: () => CardNode | FrameNode) => {
       const old = before.get(id);
       const entry = old?.key === key ? old : { key, node: make() };
@@ -210,7 +213,9 @@ function useNodes(
         const found = cardMatches(card, find);
         const dim = find !== "" ? !found : near !== null && !near.has(card.id);
         const chosen = selected?.id === card.id;
-        const key = JSON.stringify([at, card.counts, card.members.length, found, dim, chosen]);
+        const { forwarded, audit, dropped } = card.counts;
+        const count = exact ? `${forwarded} ${audit}` : `${rough(forwarded)} ${rough(audit)}`;
+        const key = `${at.x} ${at.y} ${at.width} ${count} ${dropped} ${card.members.length} ${found} ${dim} ${chosen}`;
         use(card.id, key, () => ({
           id: card.id,
           type: "card",
@@ -246,27 +251,41 @@ function useEdges(map: MapState, selected: Selection | null, near: ReadonlySet<s
     const before = kept.current;
     const now = new Map<string, { key: string; edge: LinkEdge }>();
     const few = view.links.length <= FEW;
+    const exact = view.shown.size <= MANY;
     const out = degrees(view, "source");
     const into = degrees(view, "target");
     for (const link of view.links) {
       const curve = curves.get(link.id);
       if (!curve) continue;
       const dim = near !== null && !near.has(link.id);
-      const label = near === null ? few : near.has(link.id);
+      const label = (near === null ? few : near.has(link.id)) && hasRoom(curve);
       const chosen = selected?.id === link.id;
       // Where links fan out their words stand near the far ends, so that they are not written over one another.
       const fan = (out.get(link.source) ?? 0) >= (into.get(link.target) ?? 0) ? 0.64 : 0.36;
       const labelAt = Math.abs(curve[3].x - curve[0].x) < SHORT ? 0.5 : fan;
-      const key = JSON.stringify([curve, labelAt, link.count, link.ports, dim, label, chosen]);
+      const count = label || exact ? link.count : rough(link.count);
+      const key = `${labelAt} ${count} ${link.ports} ${dim} ${label} ${chosen}`;
       const old = before.get(link.id);
       now.set(
         link.id,
-        old?.key === key ? old : { key, edge: edgeOf(link.id, { link, curve, label, labelAt, dim }, chosen) },
+        old?.key === key && old.edge.data?.curve === curve
+          ? old
+          : { key, edge: edgeOf(link.id, { link, curve, label, labelAt, dim }, chosen) },
       );
     }
     kept.current = now;
     return [...now.values()].map(({ edge }) => edge);
   }, [view, curves, selected, near]);
+}
+
+/** Of many nodes not every one is drawn again for every flow: a count may be 5 % old, that of drops never. */
+function rough(count: number): number {
+  return Math.round(Math.log(count + 1) * 20);
+}
+
+/** Words need room between the cards, or above them. */
+function hasRoom(curve: Curve): boolean {
+  return Math.hypot(curve[3].x - curve[0].x, curve[3].y - curve[0].y) > 110;
 }
 
 function degrees(view: View, end: "source" | "target"): ReadonlyMap<string, number> {

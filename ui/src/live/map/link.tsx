@@ -21,7 +21,7 @@ export const LinkLine = memo(function LinkLine({ data, selected }: EdgeProps<Lin
   const middle = pointAt(curve, labelAt);
   return (
     <g
-      className={`map-link ${link.verdict}${selected ? " selected" : ""}${dim ? " dim" : ""}${label ? " labelled" : ""}`}
+      className={`map-link v-${link.verdict}${selected ? " selected" : ""}${dim ? " dim" : ""}${label ? " labelled" : ""}`}
     >
       <BaseEdge
         path={pathOf(curve)}
@@ -54,7 +54,7 @@ export function Arrows() {
           <marker
             key={verdict}
             id={`map-arrow-${verdict}`}
-            className={`map-arrow ${verdict}`}
+            className={`map-arrow v-${verdict}`}
             viewBox="0 0 10 10"
             refX="8"
             refY="5"

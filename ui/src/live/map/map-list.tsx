@@ -46,7 +46,7 @@ export function MapList({
         {edges.slice(0, all ? undefined : FIRST).map((edge) => (
           <li
             key={edge.key}
-            className={edge.counts.dropped ? "dropped" : edge.counts.audit ? "audit" : "forwarded"}
+            className={edge.counts.dropped ? "v-dropped" : edge.counts.audit ? "v-audit" : "v-forwarded"}
           >
             <span className="map-list-ends">
               <button type="button" className="plain link" onClick={() => choose(edge.source.id)}>

@@ -26,7 +26,7 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
     .filter(Boolean)
     .join(" ");
   return (
-    <div className={`map-card ${card.kind} ${state}`}>
+    <div className={`map-card k-${card.kind} ${state}`}>
       <Handle type="target" position={Position.Left} isConnectable={false} />
       <Handle type="source" position={Position.Right} isConnectable={false} />
       <KindIcon kind={card.kind} group={card.group} />
@@ -35,13 +35,9 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
           {card.title}
         </span>
         <span className="map-card-sub">
-          {group
-            ? plural(card.members.length, memberWord(card.group))
-            : idle
-              ? "no flows"
-              : `${short(card.counts.forwarded)} ✓`}
-          {card.counts.audit > 0 && <span className="audit"> {short(card.counts.audit)} ◐</span>}
-          {card.counts.dropped > 0 && <span className="dropped"> {short(card.counts.dropped)} ✕</span>}
+          {subtitle(card)}
+          {card.counts.audit > 0 && <span className="v-audit"> {short(card.counts.audit)} ◐</span>}
+          {card.counts.dropped > 0 && <span className="v-dropped"> {short(card.counts.dropped)} ✕</span>}
         </span>
       </span>
       {group && (
@@ -61,6 +57,13 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
     </div>
   );
 });
+
+function subtitle(card: Card): string {
+  const { forwarded, audit, dropped } = card.counts;
+  if (card.kind === "group") return plural(card.members.length, memberWord(card.group));
+  if (forwarded > 0) return `${short(forwarded)} ✓`;
+  return audit + dropped > 0 ? "" : "no flows";
+}
 
 function memberWord(group: string): string {
   if (group.startsWith("ns/")) return "workload";

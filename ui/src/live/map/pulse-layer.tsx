@@ -67,7 +67,7 @@ export function PulseLayer({ pulses, curves }: Props) {
   return (
     <>
       {VERDICTS.map((verdict) => (
-        <span key={verdict} className={`map-colour ${verdict}`} aria-hidden="true" />
+        <span key={verdict} className={`map-colour v-${verdict}`} aria-hidden="true" />
       ))}
       <canvas ref={canvas} className="map-pulses" role="presentation" />
     </>
@@ -94,7 +94,7 @@ function dot(pen: CanvasRenderingContext2D, x: number, y: number, radius: number
 function coloursOf(element: HTMLElement): Record<Verdict, string> {
   const found: Record<Verdict, string> = { forwarded: "green", audit: "orange", dropped: "red" };
   for (const verdict of VERDICTS) {
-    const probe = element.parentElement?.querySelector(`.map-colour.${verdict}`);
+    const probe = element.parentElement?.querySelector(`.map-colour.v-${verdict}`);
     if (probe) found[verdict] = getComputedStyle(probe).color;
   }
   return found;

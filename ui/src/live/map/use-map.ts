@@ -15,8 +15,10 @@ import type { View } from "../model/view";
 import { useLive } from "../use-live";
 import { runElk } from "./elk";
 
-/** Milliseconds between two pictures. */
+/** Milliseconds between two pictures; many cards are counted again less often. */
 const PAUSE = 500;
+const LONG_PAUSE = 1000;
+const MANY = 60;
 /** A batch of more is history, not something that happens now. */
 const HISTORY = 400;
 
@@ -73,7 +75,8 @@ export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
           if (link !== undefined) pulses.add(link, row.verdict, row.times, now);
         }
       }
-      if ((added.length || evicted.length) && timer === undefined) timer = setTimeout(draw, PAUSE);
+      if ((added.length || evicted.length) && timer === undefined)
+        timer = setTimeout(draw, latest.current.shown.size > MANY ? LONG_PAUSE : PAUSE);
     });
     return () => {
       leave();
@@ -82,7 +85,7 @@ export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
   }, [model, pulses]);
 
   const { placed, problem } = usePlaces(model, view, aspect);
-  const curves = useMemo(() => curvesOf(view, placed), [view, placed]);
+  const curves = useCurves(view, placed);
   return {
     model,
     view,
@@ -132,13 +135,25 @@ function usePlaces(model: MapModel, view: View, aspect: number): { placed: Place
   return { placed, problem };
 }
 
-function curvesOf(view: View, placed: Placed | null): ReadonlyMap<string, Curve> {
-  const curves = new Map<string, Curve>();
-  if (placed === null) return curves;
-  for (const link of view.links) {
-    const from = placed.cards.get(link.source);
-    const to = placed.cards.get(link.target);
-    if (from && to) curves.set(link.id, curveBetween(from, to, link.lane));
-  }
-  return curves;
+/** Lines that did not change are the same objects. */
+function useCurves(view: View, placed: Placed | null): ReadonlyMap<string, Curve> {
+  const kept = useRef<{ placed: Placed | null; curves: Map<string, Curve> }>({
+    placed: null,
+    curves: new Map(),
+  });
+  return useMemo(() => {
+    const before = kept.current.placed === placed ? kept.current.curves : new Map<string, Curve>();
+    const curves = new Map<string, Curve>();
+    for (const link of view.links) {
+      const from = placed?.cards.get(link.source);
+      const to = placed?.cards.get(link.target);
+      if (!from || !to) continue;
+      const lane = `${link.id} ${link.lane}`;
+      const curve = before.get(lane) ?? curveBetween(from, to, link.lane);
+      curves.set(link.id, curve);
+      curves.set(lane, curve);
+    }
+    kept.current = { placed, curves };
+    return curves;
+  }, [view, placed]);
 }

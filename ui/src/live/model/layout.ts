@@ -36,8 +36,10 @@ export type RunElk = (graph: ElkGraph) => Promise<ElkGraph>;
 
 /** With many cards there are titles only. */
 const DENSE = 60;
-const CARD = { width: 188, height: 46 };
+const CARD = { width: 206, height: 46 };
 const SMALL_CARD = { width: 150, height: 34 };
+/** Names are longer than workloads. */
+const SMALL_NAME = { width: 232, height: 34 };
 const PADDING = { side: 14, top: 40, bottom: 14 };
 const GAP = {
   card: 16,
@@ -54,7 +56,7 @@ const GAP = {
 const FEW = 30;
 
 interface Measure {
-  readonly card: { readonly width: number; readonly height: number };
+  readonly dense: boolean;
   /** Between columns of cards in a frame. */
   readonly layer: number;
 }
@@ -87,9 +89,9 @@ export class Layouts {
       view.frames.flatMap((frame) => frame.cards.map((card) => [card.id, frame.id] as const)),
     );
     const cards = view.frames.reduce((sum, frame) => sum + frame.cards.length, 0);
-    const card = cards > DENSE ? SMALL_CARD : CARD;
+    const dense = cards > DENSE;
     const layer = cards <= FEW ? GAP.labelled : GAP.layer;
-    const inside = await this.insides(view.frames, unique, groupOf, { card, layer });
+    const inside = await this.insides(view.frames, unique, groupOf, { dense, layer });
     const between = dedupe(
       unique.flatMap(([a, b]) => {
         const from = groupOf.get(a);
@@ -118,8 +120,13 @@ export class Layouts {
         if (frame.framed) return this.cached(innerGraph(frame, own.get(frame.id) ?? [], measure));
         return {
           id: frame.id,
-          ...measure.card,
-          children: frame.cards.map((card) => ({ id: card.id, x: 0, y: 0, ...measure.card })),
+          ...cardSize(frame, measure.dense),
+          children: frame.cards.map((card) => ({
+            id: card.id,
+            x: 0,
+            y: 0,
+            ...cardSize(frame, measure.dense),
+          })),
         };
       }),
     );
@@ -144,14 +151,19 @@ function dedupe(pairs: Iterable<readonly [string, string]>): (readonly [string, 
   return [...found.keys()].sort().map((key) => found.get(key) as readonly [string, string]);
 }
 
-function innerGraph(frame: Frame, pairs: Pairs, { card: size, layer }: Measure): ElkGraph {
+function cardSize(frame: Frame, dense: boolean): { width: number; height: number } {
+  if (!dense) return CARD;
+  return frame.kind === "domain" ? SMALL_NAME : SMALL_CARD;
+}
+
+function innerGraph(frame: Frame, pairs: Pairs, { dense, layer }: Measure): ElkGraph {
   return {
     id: frame.id,
     layoutOptions: {
       ...INNER,
       "elk.layered.spacing.nodeNodeBetweenLayers": String(layer),
     },
-    children: frame.cards.map((card) => ({ id: card.id, ...size })),
+    children: frame.cards.map((card) => ({ id: card.id, ...cardSize(frame, dense) })),
     edges: pairs.map(([a, b]) => ({ id: `${a}>${b}`, sources: [a], targets: [b] })),
   };
 }

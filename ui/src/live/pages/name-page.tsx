@@ -6,7 +6,7 @@ import type { Row } from "../model/flow";
 import { nameParty, workloadOf } from "../model/party";
 import { duration } from "../model/words";
 import { useLive } from "../use-live";
-import { Loading, RecentFlows, Section, TimeLeft } from "./parts";
+import { Loading, RecentFlows, Section, TimeLeft, Wide } from "./parts";
 
 export function NamePage({ name }: { name: string }) {
   const live = useLive();
@@ -37,7 +37,7 @@ export function NamePage({ name }: { name: string }) {
           {rows.length === 0 ? (
             <p className="quiet">No workload has it now: nobody asked, or its time is over.</p>
           ) : (
-            <div className="live-scroll-x">
+            <Wide label="Who learned it">
               <table className="live-plain">
                 <thead>
                   <tr>
@@ -66,7 +66,7 @@ export function NamePage({ name }: { name: string }) {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Wide>
           )}
           {others.length > 0 && (
             <p className="notice warn">

@@ -20,6 +20,20 @@ export function Section({ title, children, more }: { title: string; children: Re
   );
 }
 
+/** What is wider than the window scrolls by itself, also by keys. */
+export function Wide({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <section
+      className="live-scroll-x"
+      aria-label={label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls takes keys
+      tabIndex={0}
+    >
+      {children}
+    </section>
+  );
+}
+
 const SHOWN = 15;
 const KEYS = ["time", "verdict", "source", "destination", "port", "why"];
 
@@ -51,7 +65,7 @@ export function RecentFlows({ test, query }: { test: (row: Row) => boolean; quer
         <p className="quiet">None seen yet.</p>
       ) : (
         <div className="live-split short">
-          <div className="live-scroll-x">
+          <Wide label="Recent flows">
             <table className="live-plain">
               <thead>
                 <tr>
@@ -67,7 +81,7 @@ export function RecentFlows({ test, query }: { test: (row: Row) => boolean; quer
               </thead>
               <tbody>
                 {rows.map((row) => (
-                  <tr key={row.seq} className={row.verdict}>
+                  <tr key={row.seq} className={`v-${row.verdict}`}>
                     {columns.map((column) => (
                       <td key={column.key}>{column.cell(row)}</td>
                     ))}
@@ -80,7 +94,7 @@ export function RecentFlows({ test, query }: { test: (row: Row) => boolean; quer
                 ))}
               </tbody>
             </table>
-          </div>
+          </Wide>
           {open && <FlowDetails row={open} onClose={() => setOpen(null)} />}
         </div>
       )}

@@ -9,7 +9,7 @@ import type { Row } from "../model/flow";
 import { nameParty, workloadOf, workloadParty } from "../model/party";
 import { duration } from "../model/words";
 import { useEvery, useLive } from "../use-live";
-import { Labels, Loading, RecentFlows, Section, TimeLeft } from "./parts";
+import { Labels, Loading, RecentFlows, Section, TimeLeft, Wide } from "./parts";
 
 export function fileOf(policy: LivePolicy): PolicyFile {
   return { name: `${policy.namespace ? `${policy.namespace}-` : ""}${policy.name}.yaml`, text: policy.text };
@@ -36,7 +36,7 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
         <>
           <Labels labels={workload.labels} />
           <Section title={`Pods (${workload.pods.length})`}>
-            <div className="live-scroll-x">
+            <Wide label="Pods">
               <table className="live-plain">
                 <thead>
                   <tr>
@@ -60,7 +60,7 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Wide>
           </Section>
           <Selecting namespace={namespace} name={name} labels={workload.labels} />
           <Learned namespace={namespace} name={name} />
@@ -155,7 +155,7 @@ function Learned({ namespace, name }: { namespace: string; name: string }) {
       {rows.length === 0 ? (
         <p className="quiet">None: it asked for no name that a policy of it mentions.</p>
       ) : (
-        <div className="live-scroll-x">
+        <Wide label="Names it learned">
           <table className="live-plain">
             <thead>
               <tr>
@@ -185,7 +185,7 @@ function Learned({ namespace, name }: { namespace: string; name: string }) {
               })}
             </tbody>
           </table>
-        </div>
+        </Wide>
       )}
     </Section>
   );

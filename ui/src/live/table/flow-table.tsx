@@ -176,7 +176,7 @@ function FlowRow({ row, index, columns, height, selected, onOpen }: RowProps) {
   return (
     <tr
       aria-rowindex={index + 2}
-      className={`${row.verdict}${selected ? " selected" : ""}`}
+      className={`v-${row.verdict}${selected ? " selected" : ""}`}
       aria-current={selected ? "true" : undefined}
       style={{ height }}
       onClick={() => onOpen(row)}

@@ -25,7 +25,10 @@ interface Workload {
 
 interface Route {
   readonly from: Workload;
+  /** A name where it is a text. */
   readonly to: Workload | string;
+  /** Instead of `to`: an address that nobody resolved, the node, a Service without a backend. */
+  readonly odd?: "address" | "host" | "service";
   readonly port: number;
   readonly protocol: "TCP" | "UDP";
   readonly verdict: "FORWARDED" | "DROPPED" | "AUDIT";
@@ -153,6 +156,19 @@ export class World {
       const second = this.workloads[Math.floor(this.draw() * this.workloads.length)];
       if (second && this.draw() < 0.3) add(second, name, 443);
     });
+    this.workloads.slice(0, Math.ceil(this.workloads.length / 8)).forEach((from, index) => {
+      const odd = (["address", "host", "service"] as const)[index % 3] ?? "address";
+      const verdict = odd === "host" ? "FORWARDED" : "DROPPED";
+      routes.push({
+        from,
+        to: this.dns,
+        odd,
+        port: odd === "host" ? 8080 : 443,
+        protocol: "TCP",
+        verdict,
+        weight: 0.2,
+      });
+    });
     return routes;
   }
 
@@ -177,7 +193,8 @@ export class World {
     return Array.from({ length: count }, (_, index) => this.line(start + (index * 1000) / perSecond));
   }
 
-  private flowOf({ from, to, port, protocol, verdict }: Route, time: number): WireFlow {
+  private flowOf(route: Route, time: number): WireFlow {
+    const { from, to, port, protocol, verdict } = route;
     this.count++;
     const uuid = `00000000-0000-4000-8000-${this.count.toString(16).padStart(12, "0")}`;
     const name = typeof to === "string" ? to : "";
@@ -209,6 +226,7 @@ export class World {
       node_name: "node-1",
       namewall: { times: 1, rules, selected_by: verdict === "DROPPED" ? [ruleOf(from, verdict)] : [] },
     };
+    if (route.odd) return oddFlow(route, base);
     if (!asks) return base;
     const query = this.names[Math.floor(this.draw() * this.names.length)] ?? "example.com";
     return {
@@ -282,6 +300,33 @@ export class World {
       policies,
     };
   }
+}
+
+/** The flow with its other end replaced; the node speaks to the workload, so that there is ingress too. */
+function oddFlow({ from, odd, port }: Route, flow: WireFlow): WireFlow {
+  if (odd === "host") {
+    return {
+      ...flow,
+      IP: { source: "10.244.0.1", destination: from.address, ipVersion: "IPv4" },
+      source: { identity: 1, labels: ["reserved:host"] },
+      destination: endOf(from),
+      traffic_direction: "INGRESS",
+    };
+  }
+  const address = odd === "service" ? "10.96.0.77" : `198.51.100.${1 + (from.identity % 200)}`;
+  const ports = { ...flow.l4?.["TCP"], destination_port: port };
+  return {
+    ...flow,
+    IP: { source: from.address, destination: address, ipVersion: "IPv4" },
+    l4: { TCP: ports },
+    destination: { identity: 9, labels: ["reserved:world-ipv4"] },
+    ...(odd === "service"
+      ? {
+          destination_service: { name: "legacy", namespace: from.namespace },
+          drop_reason_desc: "SERVICE_BACKEND_NOT_FOUND",
+        }
+      : {}),
+  };
 }
 
 function workload(namespace: string, name: string, index: number): Workload {
