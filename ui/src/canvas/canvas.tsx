@@ -30,24 +30,24 @@ export interface CanvasProps {
 }
 
 /** What gets the focus once the next drawing is there. */
-type Wish = { peer: string; direction: Direction } | { nth: number } | null;
+type Wish = { peer: string; direction: Direction } | { nth: number };
 
 export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
   const root = useRef<HTMLDivElement>(null);
   const [target, setTarget] = useState<RuleTarget | null>(null);
-  const wish = useRef<Wish>(null);
+  const wish = useRef<{ wanted: Wish; before: Drawing } | null>(null);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new drawing is what the wish waits for
+  // The drawing comes a moment after the edit that it is of.
   useEffect(() => {
-    const wanted = wish.current;
-    if (wanted === null || root.current === null || target !== null) return;
+    const due = wish.current;
+    if (due === null || due.before === drawing || root.current === null || target !== null) return;
     wish.current = null;
-    focusWish(root.current, wanted);
+    focusWish(root.current, due.wanted);
   }, [drawing, target]);
 
   const remove = (card: Card, one: DrawnPeer | null) => {
     const at = mains(root.current).findIndex((button) => button.dataset.card === card.id);
-    wish.current = { nth: Math.max(0, at) };
+    wish.current = { wanted: { nth: Math.max(0, at) }, before: drawing };
     const what = one === null ? card.peers.map(({ peer }) => peerText(peer)).join(", ") : peerText(one.peer);
     act(
       [(now, here) => (one === null ? removeCard(now, here, card) : removePeer(now, here, card.rule, one))],
@@ -96,7 +96,7 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys of the buttons inside bubble to here
     <div className={`canvas${stale ? " stale" : ""}`} ref={root} onKeyDown={keys} data-testid="canvas">
-      <Links root={root} drawing={drawing} block={block} />
+      <Links of={block} />
       <Side direction="ingress" onAdd={adding("ingress")} {...side} />
       <SubjectCard drawing={drawing} block={block} stale={stale} act={act} show={show} />
       <Side direction="egress" onAdd={adding("egress")} {...side} />
@@ -107,7 +107,7 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
           target={target}
           act={act}
           onDone={(done) => {
-            if (done !== null) wish.current = done;
+            if (done !== null) wish.current = { wanted: done, before: drawing };
             setTarget(null);
           }}
         />
@@ -209,7 +209,7 @@ function mains(root: HTMLElement | null): HTMLElement[] {
   return root === null ? [] : [...root.querySelectorAll<HTMLElement>("button.card-main")];
 }
 
-function focusWish(root: HTMLElement, wish: NonNullable<Wish>): void {
+function focusWish(root: HTMLElement, wish: Wish): void {
   const all = mains(root);
   if ("nth" in wish) {
     const next = all[Math.min(wish.nth, all.length - 1)] ?? root.querySelector<HTMLElement>("button.add");

@@ -3,8 +3,7 @@
  *
  * Places are measured from the page; on a narrow screen, where all stands in one column, there are none.
  */
-import { type RefObject, useLayoutEffect, useState } from "react";
-import type { Block, Drawing } from "../model/draw";
+import { useLayoutEffect, useRef, useState } from "react";
 
 interface Line {
   key: number;
@@ -13,26 +12,25 @@ interface Line {
 }
 
 interface Props {
-  root: RefObject<HTMLElement | null>;
-  /** A new one means that cards have moved. */
-  drawing: Drawing | object;
-  block: Block | object;
+  /** What is drawn: another one means that cards have moved. */
+  of: object;
 }
 
-export function Links({ root, drawing, block }: Props) {
+export function Links({ of }: Props) {
+  const svg = useRef<SVGSVGElement>(null);
   const [lines, setLines] = useState<Line[]>([]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: measured again for every drawing
   useLayoutEffect(() => {
-    const canvas = root.current;
-    if (canvas === null) return;
+    const canvas = svg.current?.parentElement;
+    if (!canvas) return;
     const measure = () => setLines(linesOf(canvas));
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(canvas);
     return () => observer.disconnect();
-  }, [root, drawing, block]);
+  }, [of]);
   return (
-    <svg className="links" aria-hidden="true" focusable="false">
+    <svg ref={svg} className="links" aria-hidden="true" focusable="false">
       <defs>
         <marker
           id="arrow-allow"

@@ -73,6 +73,8 @@ export interface Block {
   defaultDeny: Record<Direction, DefaultDeny>;
   /** Of a NetworkPolicy, where the text has them. */
   policyTypes: string[] | null;
+  /** The lists of rules that the text has, be they empty. */
+  sections: string[];
   rules: DrawnRule[];
   cards: Card[];
   kept: Kept[];
@@ -172,6 +174,7 @@ class Pen {
       description: typeof description === "string" ? description : null,
       defaultDeny: { ingress: switches("ingress"), egress: switches("egress") },
       policyTypes: null,
+      sections: sectionsOf(rest),
       rules,
       cards: this.cards(rules),
       kept,
@@ -314,6 +317,7 @@ class Pen {
       description: null,
       defaultDeny: { ingress: switches("ingress"), egress: switches("egress") },
       policyTypes: types as string[] | null,
+      sections: sectionsOf(spec),
       rules,
       cards: this.cards(rules),
       kept,
@@ -385,6 +389,10 @@ function effectiveTypes(types: string[] | null, rules: DrawnRule[]): Direction[]
     return DIRECTIONS.filter((one) => types.some((type) => type.toLowerCase() === one));
   }
   return rules.some((rule) => rule.direction === "egress") ? ["ingress", "egress"] : ["ingress"];
+}
+
+function sectionsOf(spec: JsonObject): string[] {
+  return Object.keys(spec).filter((key) => /^(ingress|egress)(Deny)?$/.test(key) && Array.isArray(spec[key]));
 }
 
 function flagsOf(value: Json | undefined): Partial<Record<Direction, boolean>> | null {

@@ -94,7 +94,11 @@ export function readSelector(text: string): Selector | string {
     if (set) {
       const values = (set[3] ?? "").split(",").map((value) => value.trim());
       const operator = set[2] === "in" ? "In" : "NotIn";
-      expressions.push({ key: set[1] ?? "", operator, values: values.filter((value) => value !== "") });
+      expressions.push({
+        key: set[1] ?? "",
+        operator,
+        values: values.length === 1 && values[0] === "" ? [] : values,
+      });
     } else if (same && !Object.hasOwn(labels, same[1] ?? "")) labels[same[1] ?? ""] = same[2] ?? "";
     else if (same) return `label \`${same[1]}\` is there twice`;
     else if (other) expressions.push({ key: other[1] ?? "", operator: "NotIn", values: [other[2] ?? ""] });

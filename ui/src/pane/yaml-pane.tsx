@@ -194,7 +194,7 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
       ...foldKeymap,
       ...defaultKeymap,
     ]),
-    EditorView.contentAttributes.of({ "aria-label": "YAML of the policy" }),
+    EditorView.contentAttributes.of({ "aria-label": "YAML of the policy", tabindex: "0" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged && !update.transactions.some((one) => one.annotation(FromOutside))) {
         const text = update.state.doc.toString();

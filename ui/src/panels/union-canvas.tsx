@@ -1,5 +1,5 @@
 /** All policies of the open files that select a workload, on one canvas: each edge with its rules, and who wins. */
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import {
   ApiError,
   api,
@@ -28,7 +28,6 @@ interface Props {
 export function UnionCanvas({ show, subject }: Props) {
   const { files } = useWorkspace();
   const choices = useChoices();
-  const root = useRef<HTMLDivElement>(null);
   const [namespace, setNamespace] = useState(subject.namespace);
   const [labels, setLabels] = useState(subject.labels);
   const [union, setUnion] = useState<Union | null>(null);
@@ -81,8 +80,8 @@ export function UnionCanvas({ show, subject }: Props) {
         </p>
       )}
       {union !== null && (
-        <div className="canvas" ref={root} data-testid="union">
-          <Links root={root} drawing={union} block={union} />
+        <div className="canvas" data-testid="union">
+          <Links of={union} />
           <UnionSide direction="ingress" union={union} show={show} />
           <section className="subject" aria-label="Workload">
             <h3>{labels || "any labels"}</h3>

@@ -1,0 +1,62 @@
+/** What leaves the page: pictures and links. Names are data in both. */
+import { expect, test } from "vitest";
+import { mermaidOf } from "../src/export/mermaid";
+import { svgOf } from "../src/export/render";
+import { sceneOf } from "../src/export/scene";
+import { type Block, type Drawing, draw } from "../src/model/draw";
+import { readObjects } from "../src/model/objects";
+import { pack, unpack } from "../src/shell/transfer";
+import { SEED } from "./policies";
+
+function drawn(text: string): [Drawing, Block] {
+  const drawing = draw(readObjects(text)[0] as never) as Drawing;
+  return [drawing, drawing.blocks[0] as Block];
+}
+
+const HOSTILE = SEED.replace("app: backend", 'app: "</text><script>alert(1)</script>"').replace(
+  "matchName: kubernetes.io",
+  'matchName: "x\\"]; click n0 href \\"javascript:alert(1)"',
+);
+
+test("the picture has the names, the ports and both directions", () => {
+  const svg = svgOf(sceneOf(...drawn(SEED)));
+  for (const text of [
+    "kubernetes.io",
+    "DNS: *",
+    "53/ANY",
+    "Ingress: all allowed by default",
+    "app=backend",
+  ]) {
+    expect(svg).toContain(text);
+  }
+});
+
+test("text in a picture is text", () => {
+  expect(svgOf(sceneOf(...drawn(HOSTILE)))).not.toContain("<script");
+  const mermaid = mermaidOf(...drawn(HOSTILE));
+  expect(mermaid).not.toContain("<script");
+  expect(mermaid).not.toContain('x"]');
+});
+
+test("Mermaid says who talks to whom", () => {
+  const mermaid = mermaidOf(...drawn(SEED));
+  expect(mermaid).toContain('n0["kubernetes.io"]');
+  expect(mermaid).toContain('subject -->|"allow: all ports"| n0');
+});
+
+test("a link holds the files", async () => {
+  const files = [
+    { name: "ä.yaml", text: SEED },
+    { name: "b.yaml", text: "x".repeat(100_000) },
+  ];
+  const packed = await pack(files);
+  expect(packed).toMatch(/^[\w-]+$/);
+  expect(packed.length).toBeLessThan(2000);
+  expect(await unpack(packed)).toEqual(files);
+});
+
+test("a link that is broken, or unpacks to too much, holds nothing", async () => {
+  expect(await unpack("%%%")).toBeNull();
+  expect(await unpack("AAAA")).toBeNull();
+  expect(await unpack(await pack([{ name: "bomb", text: "0".repeat(3_000_000) }]))).toBeNull();
+});

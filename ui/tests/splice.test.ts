@@ -1,0 +1,146 @@
+/** Splices: byte for byte what was there, and the edit. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { lineDiff } from "../src/model/line-diff";
+import { applyEdits, type Edit, EditError } from "../src/model/splice";
+import { MISSING, STYLES, validPolicies } from "./policies";
+
+const cases: [string, string, Edit, string][] = [
+  [
+    "a scalar keeps its quotes",
+    "a: 'x' # c\nb: 1\n",
+    { op: "set", path: ["a"], value: "y" },
+    "a: 'y' # c\nb: 1\n",
+  ],
+  ["a text that reads as a number is quoted", "a: x\n", { op: "set", path: ["a"], value: "53" }, 'a: "53"\n'],
+  [
+    "a key more, after the comment of the last line",
+    "a: 1 # one\n",
+    { op: "set", path: ["b"], value: 2 },
+    "a: 1 # one\nb: 2\n",
+  ],
+  [
+    "missing maps are made",
+    "a: 1\n",
+    { op: "set", path: ["b", "c", "d"], value: true },
+    "a: 1\nb:\n  c:\n    d: true\n",
+  ],
+  ["an empty value is filled", "a:\nb: 1\n", { op: "set", path: ["a", "c"], value: 2 }, "a:\n  c: 2\nb: 1\n"],
+  [
+    "{} becomes a block",
+    "a: {} # none\nb: 1\n",
+    { op: "set", path: ["a", "c"], value: 2 },
+    "a:\n  c: 2 # none\nb: 1\n",
+  ],
+  [
+    "flow stays flow",
+    "a: {b: 1, c: [x]}\n",
+    { op: "append", path: ["a", "c"], value: "y" },
+    "a: {b: 1, c: [x, y]}\n",
+  ],
+  ["flow gets a key", "a: {b: 1}\n", { op: "set", path: ["a", "c"], value: "y" }, "a: {b: 1, c: y}\n"],
+  [
+    "an item more, at the dashes",
+    "a:\n- x # one\n- y # two\n# end\n",
+    { op: "append", path: ["a"], value: { k: 1, l: [2] } },
+    "a:\n- x # one\n- y # two\n- k: 1\n  l:\n  - 2\n# end\n",
+  ],
+  [
+    "an item less, with its comment above",
+    "a:\n  # one\n  - x\n\n  # two\n  - y\n  - z\n",
+    { op: "remove", path: ["a", 1] },
+    "a:\n  # one\n  - x\n\n  - z\n",
+  ],
+  [
+    "the first key of an item",
+    "a:\n  - k: 1 # c\n    # about l\n    l: 2\n",
+    { op: "remove", path: ["a", 0, "k"] },
+    "a:\n  - # about l\n    l: 2\n",
+  ],
+  [
+    "the last key leaves an empty map",
+    "a:\n  k: 1\nb: 2\n",
+    { op: "remove", path: ["a", "k"] },
+    "a: {}\nb: 2\n",
+  ],
+  ["a flow item less", "a: [x, y, z]\n", { op: "remove", path: ["a", 0] }, "a: [y, z]\n"],
+  ["the last flow item", "a: [x, y, z]\n", { op: "remove", path: ["a", 2] }, "a: [x, y]\n"],
+  [
+    "a key's name",
+    'a:\n  "toFQDNs": 1 # c\n',
+    { op: "rename", path: ["a", "toFQDNs"], key: "toCIDR" },
+    'a:\n  "toCIDR": 1 # c\n',
+  ],
+  ["no line end at the end", "a:\n  - x", { op: "append", path: ["a"], value: "y" }, "a:\n  - x\n  - y"],
+  [
+    "line ends of Windows",
+    "a:\r\n  - x\r\nb: 1\r\n",
+    { op: "append", path: ["a"], value: "y" },
+    "a:\r\n  - x\r\n  - y\r\nb: 1\r\n",
+  ],
+  [
+    "a block text above",
+    "a: |\n  x\n  y\nb: 1\n",
+    { op: "set", path: ["c"], value: 2 },
+    "a: |\n  x\n  y\nb: 1\nc: 2\n",
+  ],
+  [
+    "an item of blanks and dashes",
+    "a:\n  -\n    k: 1\n",
+    { op: "append", path: ["a"], value: "y" },
+    "a:\n  -\n    k: 1\n  - y\n",
+  ],
+  [
+    "dashes in dashes are written anew",
+    "a:\n  - - x\n    - y\n",
+    { op: "remove", path: ["a", 0, 0] },
+    "a:\n  - - y\n",
+  ],
+];
+
+test.each(cases)("%s", (_name, before, edit, after) => {
+  expect(applyEdits(before, 0, [edit])).toBe(after);
+});
+
+describe("what can only be edited as text", () => {
+  test("behind an alias", () => {
+    const text = "a: &x\n  b: 1\nc: *x\n";
+    expect(() => applyEdits(text, 0, [{ op: "set", path: ["c", "b"], value: 2 }])).toThrow(EditError);
+  });
+
+  test("an anchor that is used elsewhere", () => {
+    const text = "a: &x\n  b: 1\nc: *x\n";
+    expect(() => applyEdits(text, 0, [{ op: "remove", path: ["a"] }])).toThrow(EditError);
+  });
+
+  test("a text with an error", () => {
+    expect(() => applyEdits("a: [\n", 0, [{ op: "set", path: ["b"], value: 2 }])).toThrow(EditError);
+  });
+});
+
+test.skipIf(MISSING !== null)("what is added takes no line away, in any layout of lines", () => {
+  const written = [
+    "lists indented",
+    "lists at their key, as kubectl writes",
+    "four columns",
+    "comments everywhere",
+  ];
+  const style = fc.constantFrom(...written.map((one) => STYLES[one] ?? (() => "")));
+  fc.assert(
+    fc.property(fc.constantFrom(...validPolicies()), style, (policy, write) => {
+      const section = Object.keys((policy["spec"] ?? {}) as object).find((key) => /^(in|e)gress/.test(key));
+      const spec = policy["spec"] as Record<string, unknown[]> | undefined;
+      if (section === undefined || (spec?.[section] ?? []).length === 0) return;
+      const text = write(policy);
+      const edits: Edit[] = [
+        { op: "append", path: ["spec", section], value: { toPorts: [{ ports: [{ port: "443" }] }] } },
+        { op: "set", path: ["metadata", "annotations", "namewall.io/mode"], value: "audit" },
+      ];
+      for (const edit of edits) {
+        const gone = lineDiff(text, applyEdits(text, 0, [edit])).filter((line) => line.sign === "-");
+        expect(gone).toEqual([]);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

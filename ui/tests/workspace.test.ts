@@ -1,0 +1,90 @@
+/** One history for the canvas and the text. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  freeName,
+  reduce,
+  type Workspace,
+  type WorkspaceAction,
+  workspaceOf,
+} from "../src/workspace/history";
+
+const START = workspaceOf([
+  { name: "a.yaml", text: "a: 1\n" },
+  { name: "b.yaml", text: "b: 1\n" },
+]);
+
+const texts = (state: Workspace) => JSON.stringify(state.now.files);
+
+const action: fc.Arbitrary<WorkspaceAction> = fc.oneof(
+  fc.record({
+    type: fc.constant("typed" as const),
+    file: fc.constantFrom("a.yaml", "b.yaml"),
+    text: fc.string({ maxLength: 5 }),
+    at: fc.nat(5000),
+  }),
+  fc.record({
+    type: fc.constant("edit" as const),
+    files: fc.array(
+      fc.record({ name: fc.constantFrom("a.yaml", "c.yaml"), text: fc.string({ maxLength: 5 }) }),
+      {
+        maxLength: 2,
+      },
+    ),
+    why: fc.constant("test"),
+  }),
+  fc.constant({ type: "undo" as const }),
+  fc.constant({ type: "redo" as const }),
+);
+
+test("undoing everything gives the texts of the beginning, redoing everything those of the end", () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 30 }), (actions) => {
+      let state = actions.reduce(reduce, START);
+      while (state.future.length > 0) state = reduce(state, { type: "redo" });
+      const end = texts(state);
+      while (state.past.length > 0) state = reduce(state, { type: "undo" });
+      expect(texts(state)).toBe(texts(START));
+      while (state.future.length > 0) state = reduce(state, { type: "redo" });
+      expect(texts(state)).toBe(end);
+    }),
+  );
+});
+
+test("an edit, undone, gives the very texts before it", () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 10 }), fc.string({ minLength: 1 }), (actions, text) => {
+      const before = actions.reduce(reduce, START);
+      const files = [...before.now.files, { name: "new.yaml", text }];
+      const after = reduce(reduce(before, { type: "edit", files, why: "add" }), { type: "undo" });
+      expect(texts(after)).toBe(texts(before));
+    }),
+  );
+});
+
+describe("typing", () => {
+  const type = (state: Workspace, text: string, at: number) =>
+    reduce(state, { type: "typed", file: "a.yaml", text, at });
+
+  test("in quick succession is one step", () => {
+    const state = type(type(type(START, "a", 100), "ab", 300), "abc", 900);
+    expect(texts(reduce(state, { type: "undo" }))).toBe(texts(START));
+  });
+
+  test("after a pause is another", () => {
+    const first = type(START, "a", 100);
+    expect(texts(reduce(type(first, "ab", 5000), { type: "undo" }))).toBe(texts(first));
+  });
+
+  test("after a step of the canvas is another", () => {
+    const first = type(START, "a", 100);
+    const files = [{ name: "a.yaml", text: "canvas" }];
+    const second = reduce(first, { type: "edit", files, why: "add" });
+    expect(texts(reduce(type(second, "canvas!", 200), { type: "undo" }))).toBe(texts(second));
+  });
+});
+
+test("a file that is there gets a name of its own", () => {
+  expect(freeName(START.now.files, "a.yaml")).toBe("a-2.yaml");
+  expect(freeName(START.now.files, "c.yaml")).toBe("c.yaml");
+});
