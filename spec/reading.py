@@ -358,7 +358,7 @@ def numbered(raw: Raw, asked: tuple[str, ...] | None) -> Iterator[Port]:
     by("4.6")
     for each in PLAIN if protocol == "ANY" else (Protocol[protocol],):
         if any(char.isalpha() for char in text):
-            yield Port(each, 0, end, text.lower(), asked)
+            yield Port(each, last=end, name=text.lower(), names=asked)
             continue
         digits = text.replace("_", "")
         first = int(digits, 8 if digits.startswith("0") else 10)

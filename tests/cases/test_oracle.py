@@ -53,6 +53,13 @@ def compare(known: oracle.World, scenario: Scenario) -> int:
     return asked
 
 
+def test_a_policy_that_is_not_valid_says_nothing() -> None:
+    spec = {"endpointSelector": {}, "egress": [{"toCIDR": ["10.0.0.0/33"]}]}
+    policy = {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "p"}}
+    assert oracle.World([{**policy, "spec": {"endpointSelector": {}, "egress": [{}]}}]).rules
+    assert oracle.World([{**policy, "spec": spec}]).rules == []
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_case(path: Path) -> None:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
