@@ -43,6 +43,7 @@ def tear_down(here: Instance) -> list[str]:
     steps: list[tuple[str, Callable[[], object]]] = [
         # The agent first: it would bring back what is taken away. The monitor last of the daemons: it reaps.
         ("the agent", lambda: processes.stop(here, "agent")),
+        ("the editor", lambda: processes.stop(here, processes.EDITOR)),
         ("the API server", lambda: processes.stop(here, "apiserver")),
         ("the pods", lambda: asyncio.run(PodRuntime(here).remove_all())),
         ("the monitor", lambda: processes.stop(here, "monitor")),

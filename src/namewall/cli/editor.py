@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from namewall.cli.context import CANNOT, WRONG_USAGE, cluster_file, fail, instance, load_cluster
+from namewall.cli.editor_daemon import PORT, Address
 from namewall.cli.inputs import texts
+from namewall.model.instance import Instance
 from namewall.review.complaints import clean
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ MOST = 4 * 1024 * 1024
 @click.command("editor")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=7480, show_default=True, help="0 takes any free one."
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes any free one."
 )
 @click.option("--kubeconfig", metavar="FILE", help="The cluster to show. [$KUBECONFIG, or Namewall's own]")
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
@@ -35,18 +37,18 @@ def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no
     import secrets
 
     from namewall.editor.app import Settings
-    from namewall.editor.main import listen, serve, url
+    from namewall.editor.main import listen, serve
     from namewall.model.errors import Cannot
 
     given = _read(files)
-    cluster = cluster_of(kubeconfig)
+    cluster = _cluster(kubeconfig)
     token = secrets.token_urlsafe(32)
     try:
         listener = listen(port)
     except Cannot as error:
         fail(str(error), CANNOT)
     number = listener.getsockname()[1]
-    address = url(number, token)
+    address = Address(number, token).url
 
     def started() -> None:
         print(address, flush=True)
@@ -56,13 +58,26 @@ def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no
     serve(listener, Settings(number, token, given, cluster), started)
 
 
-def cluster_of(kubeconfig: str | None) -> Callable[[], Live] | None:
+def _cluster(kubeconfig: str | None) -> Callable[[], Live] | None:
     """What connects to the cluster of a kubeconfig, or of $KUBECONFIG, or of this instance; None where none is."""
     here = instance()
     chosen = [path for path in os.environ.get("KUBECONFIG", "").split(":") if os.path.exists(path)]
     path = kubeconfig or next(iter(chosen), here.kubeconfig)
     if kubeconfig is None and not os.access(path, os.R_OK):
         return None
+    if kubeconfig is not None:
+        from namewall.kube.config import KubeConfig
+        from namewall.kube.errors import ConfigError
+
+        try:
+            KubeConfig.load(kubeconfig)
+        except ConfigError as error:
+            fail(f"--kubeconfig: {error}", WRONG_USAGE)
+    return connection(here, path)
+
+
+def connection(here: Instance, path: str) -> Callable[[], Live]:
+    """Connects when it is first called. The agent is asked where the kubeconfig is this instance's."""
 
     def opened() -> Live:
         from namewall.editor.live import Live
@@ -73,14 +88,6 @@ def cluster_of(kubeconfig: str | None) -> Callable[[], Live] | None:
         strict = cluster is not None and cluster.strict_dns_rules
         return Live(KubeConfig.load(path), f"{here.run_dir}/agent.sock" if own else None, strict)
 
-    if kubeconfig is not None:
-        from namewall.kube.config import KubeConfig
-        from namewall.kube.errors import ConfigError
-
-        try:
-            KubeConfig.load(kubeconfig)
-        except ConfigError as error:
-            fail(f"--kubeconfig: {error}", WRONG_USAGE)
     return opened
 
 

@@ -36,8 +36,9 @@ COMMANDS = {
     "cluster-dns": "cluster_dns",
     "apiserver": "daemons",
     "agent": "daemons",
+    "editor-server": "daemons",
 }
-HIDDEN = {"cluster-dns", "apiserver", "agent"}
+HIDDEN = {"cluster-dns", "apiserver", "agent", "editor-server"}
 
 
 class LazyGroup(click.Group):

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from namewall.model.instance import Instance
 
 DAEMONS = ("apiserver", "monitor", "agent")
+EDITOR = "editor"
+"""Not every instance has one, and nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def stop(instance: Instance, name: str, patience: float = 5.0) -> bool:
 def _command(instance: Instance, name: str) -> list[str]:
     if name == "monitor":  # without the CLI's imports: it is the one that should stay small
         return [sys.executable, "-m", "namewall.runtime.monitor", instance.run_dir]
-    return [sys.executable, "-m", "namewall", name]
+    return [sys.executable, "-m", "namewall", "editor-server" if name == EDITOR else name]
 
 
 def log_file(instance: Instance, name: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from namewall.cli import processes
 from namewall.cli.context import CANNOT, instance, load_cluster
+from namewall.cli.editor_daemon import read_address
 
 
 @click.command("status")
@@ -46,7 +47,9 @@ def _report() -> dict[str, Any]:
 
     here = instance()
     cluster = load_cluster(here)
-    running = {name: processes.running(here, name) for name in processes.DAEMONS}
+    address = read_address(here)
+    names = processes.DAEMONS if address is None else (*processes.DAEMONS, processes.EDITOR)
+    running = {name: processes.running(here, name) for name in names}
     return {
         "instance": here.root or "default",
         "kubeconfig": here.kubeconfig if os.path.exists(here.kubeconfig) else None,
@@ -57,6 +60,7 @@ def _report() -> dict[str, Any]:
         ],
         "pods": pod_processes(here),
         "datapath": read_report(here),
+        "editor": None if address is None else address.url,
     }
 
 
@@ -74,3 +78,5 @@ def _print(report: dict[str, Any]) -> None:
     click.echo(f"{'pods':<12}{len(report['pods'])}")
     if report["kubeconfig"]:
         click.echo(f"{'kubeconfig':<12}{report['kubeconfig']}")
+    if report["editor"]:
+        click.echo(f"{'page':<12}{report['editor']}")

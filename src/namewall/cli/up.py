@@ -22,12 +22,16 @@ import click
 
 from namewall.cli import processes
 from namewall.cli.context import WRONG_USAGE, fail, instance, load_cluster, need_root, save_cluster
+from namewall.cli.editor_daemon import HOST, ensure_address, is_free, read_address, wanted_port
 from namewall.cli.host_ranges import host_ranges
 from namewall.model.cluster import Cluster, Refusal, Resolver, overlaps, parse_cidrs
 from namewall.model.instance import Instance
 
 READY_PATIENCE = 60.0
 """Seconds that the daemons and the cluster DNS may take; a healthy start takes two."""
+
+EDITOR_PAUSE = 10.0
+"""Seconds between two looks whether the editor runs."""
 
 TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
 
@@ -69,6 +73,11 @@ TOOLS = {"ip": "iproute2", "nft": "nftables", "runc": "runc"}
     type=click.IntRange(0, 63),
     help="Characters that a label in a question may have; 0 is no limit. [0]",
 )
+@click.option(
+    "--editor-port",
+    type=click.IntRange(0, 65535),
+    help="Where the policy editor answers on 127.0.0.1; 0 is off. [7480; off with $NAMEWALL_ROOT]",
+)
 def up_command(
     detach: bool,
     listen: str | None,
@@ -81,6 +90,7 @@ def up_command(
     grace: int | None,
     dns_rate: int | None,
     dns_max_label: int | None,
+    editor_port: int | None,
 ) -> None:
     """Start the API server, the agent, the cluster DNS and the pods."""
     need_root("namewall up")
@@ -106,6 +116,7 @@ def up_command(
         grace=cluster.grace if grace is None else grace,
         dns_rate=cluster.dns_rate if dns_rate is None else dns_rate,
         dns_max_label=cluster.dns_max_label if dns_max_label is None else dns_max_label,
+        editor_port=cluster.editor_port if editor_port is None else editor_port,
     )
     _check_families(cluster)
     _check_unchanged(here, before, cluster)
@@ -118,8 +129,10 @@ def up_command(
     with _only_one(here):
         _start(here, cluster)
     click.echo(f"namewall is up; export KUBECONFIG={here.kubeconfig}", err=True)
+    if (address := read_address(here)) is not None:
+        click.echo(f"policy editor: {address.url}", err=True)
     if not detach:
-        _stay(here)
+        _stay(here, cluster)
 
 
 def _listen(cluster: Cluster, text: str) -> Cluster:
@@ -182,6 +195,10 @@ def _check_host(here: Instance, cluster: Cluster) -> None:
         ]
     if processes.running(here, "apiserver") is None and cluster.listen_port:
         problems += _port_problem(cluster)
+    port = cluster.editor_port or 0
+    if port and processes.running(here, processes.EDITOR) is None and not is_free(port):
+        where = f"{HOST}:{port}"
+        problems.append(f"the editor cannot listen on {where}; give another with --editor-port, 0 for none")
     if problems:
         fail("\nnamewall: ".join(problems))
 
@@ -225,6 +242,7 @@ def _start(here: Instance, cluster: Cluster) -> None:
                 started.append(name)
                 processes.spawn(here, name)
         wait_ready(here, cluster, time.monotonic() + READY_PATIENCE)
+        _start_editor(here, cluster)
     except (NotReady, OSError, KeyboardInterrupt) as error:
         if first:
             from namewall.cli.down import tear_down
@@ -236,7 +254,15 @@ def _start(here: Instance, cluster: Cluster) -> None:
         fail(str(error) or "interrupted")
 
 
-def _stay(here: Instance) -> None:
+def _start_editor(here: Instance, cluster: Cluster) -> None:
+    """Last, and without waiting: pods and policy come first."""
+    port = wanted_port(here, cluster)
+    if port and processes.running(here, processes.EDITOR) is None:
+        ensure_address(here, port, cluster.editor_port is not None)
+        processes.spawn(here, processes.EDITOR)
+
+
+def _stay(here: Instance, cluster: Cluster) -> None:
     """In the foreground: start again what dies, and take everything down on Ctrl-C or SIGTERM."""
     from namewall.cli.down import tear_down
 
@@ -249,8 +275,12 @@ def _stay(here: Instance) -> None:
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     click.echo("Ctrl-C takes it down", err=True)
+    editor_due = time.monotonic() + EDITOR_PAUSE
     while not ended:
         time.sleep(0.5)
+        if not ended and time.monotonic() > editor_due:
+            _start_editor(here, cluster)
+            editor_due = time.monotonic() + EDITOR_PAUSE
         for name in processes.DAEMONS:
             if not ended and processes.running(here, name) is None:
                 click.echo(f"namewall: the {name} ended; starting it again (pods were not touched)", err=True)

@@ -59,6 +59,7 @@ async def _row(client: Client, obj: Object, dry_run: bool, versions: Mapping[str
         "name": name,
         "operation": None,
         "error": None,
+        "status": 200,
     }
     try:
         done, version = await _put(

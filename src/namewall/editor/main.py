@@ -18,7 +18,6 @@ from namewall.editor.judging import Judges
 from namewall.model.errors import Cannot
 
 HOST = "127.0.0.1"
-PORT = 7480
 MOST_HEADERS = 16384
 """Bytes."""
 MOST_CONNECTIONS = 256
@@ -41,11 +40,6 @@ def listen(port: int) -> socket.socket:
     listener.listen(128)
     listener.setblocking(False)
     return listener
-
-
-def url(port: int, token: str) -> str:
-    """The token stands in the fragment, which a browser sends to nobody."""
-    return f"http://{HOST}:{port}/#token={token}"
 
 
 def serve(listener: socket.socket, settings: Settings, started: Callable[[], None] = lambda: None) -> None:

@@ -66,6 +66,8 @@ class Cluster:
     dns_rate: int = 5000
     dns_max_label: int = 0
     """These four as in state.tables.DnsSettings."""
+    editor_port: int | None = None
+    """Where the editor answers, 0 for none; None as the instance has it."""
 
     @property
     def dns_addresses(self) -> tuple[Address, ...]:
@@ -86,6 +88,7 @@ class Cluster:
             "grace": self.grace,
             "dnsRate": self.dns_rate,
             "dnsMaxLabel": self.dns_max_label,
+            "editorPort": self.editor_port,
         }
 
     @classmethod
@@ -104,6 +107,7 @@ class Cluster:
             grace=document.get("grace", 0),
             dns_rate=document.get("dnsRate", 5000),
             dns_max_label=document.get("dnsMaxLabel", 0),
+            editor_port=document.get("editorPort"),
         )
 
 
