@@ -433,6 +433,6 @@ def network_ports(item: Raw) -> Iterator[Port]:
             by("8.6")
             yield Port(protocol)
         elif isinstance(port, str):
-            yield Port(protocol, 0, 0, port.lower())
+            yield Port(protocol, last=0, name=port.lower())
         else:
-            yield Port(protocol, port, max(port, raw.get("endPort") or 0))
+            yield Port(protocol, port, raw.get("endPort") or port)
