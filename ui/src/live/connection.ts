@@ -56,17 +56,17 @@ export class Connection {
     return () => this.onState.delete(changed);
   };
 
-  /** Flows a second, over the last four. */
-  rate(now: number): number {
+  /** Flows a second, over the last four; null where that is not known yet. */
+  rate(now: number): number | null {
     const { arrivals, state } = this;
     if (state.kind !== "live" || now - state.since < HISTORY_COMES) {
       arrivals.length = 0; // what comes first is the past
-      return 0;
+      return null;
     }
     arrivals.push({ at: now, total: this.store.total });
     while (arrivals.length > 2 && (arrivals[1]?.at ?? now) <= now - RATE_WINDOW) arrivals.shift();
     const oldest = arrivals[0];
-    if (oldest === undefined || now - oldest.at < 200) return 0;
+    if (oldest === undefined || now - oldest.at < 900) return null;
     return ((this.store.total - oldest.total) * 1000) / (now - oldest.at);
   }
 

@@ -16,7 +16,7 @@ export function StatusStrip() {
     <div className="live-status">
       <span className={`live-dot ${state.kind}`} aria-hidden="true" />
       <span role="status">{stateWords(state)}</span>
-      {state.kind === "live" && (
+      {rate !== null && (
         <span className="quiet">{rate < 10 ? rate.toFixed(1) : Math.round(rate)} flows/s</span>
       )}
       <span className="quiet">{short(store.rows.length)} kept</span>

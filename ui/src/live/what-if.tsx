@@ -3,7 +3,9 @@
 import { useEffect, useState } from "react";
 import type { PolicyFile, WhatIf } from "../api";
 import { ApiError, api, isAbort } from "../api";
+import type { Row } from "./model/flow";
 import { portText, rowOf } from "./model/flow";
+import { edgeKey } from "./model/graph";
 import { Parties } from "./model/party";
 import type { WireFlow } from "./model/wire";
 import { clock, plural } from "./model/words";
@@ -11,6 +13,8 @@ import { Wide } from "./pages/parts";
 
 /** Milliseconds without a key before the server is asked. */
 const PAUSE = 500;
+/** Lines of the table. */
+const MOST = 200;
 
 export function WhatWouldChange({ files }: { files: readonly PolicyFile[] }) {
   const [answer, setAnswer] = useState<WhatIf | null>(null);
@@ -46,6 +50,7 @@ function Changed({ answer }: { answer: WhatIf }) {
       </p>
     );
   }
+  const alike = grouped(answer);
   const stopped = answer.changed.filter((each) => judged(each.now) === "dropped").length;
   const opened = answer.changed.length - stopped;
   return (
@@ -63,39 +68,61 @@ function Changed({ answer }: { answer: WhatIf }) {
               <th scope="col">Flow</th>
               <th scope="col">Was</th>
               <th scope="col">Now</th>
-              <th scope="col">Seen</th>
+              <th scope="col">Last seen</th>
             </tr>
           </thead>
           <tbody>
-            {answer.changed.slice(0, 200).map(({ flow, was, now }, at) => {
-              const row = rowOf(flow as WireFlow, "", at, new Parties());
-              return (
-                <tr key={row.uuid}>
-                  <td>
-                    {row.source.text} → {row.query || row.destination.text}{" "}
-                    <span className="mono">{portText(row)}</span>
-                  </td>
-                  <td>
-                    <Judged word={was} />
-                  </td>
-                  <td>
-                    <Judged word={now} />
-                  </td>
-                  <td className="mono">{clock(row.time)}</td>
-                </tr>
-              );
-            })}
+            {alike.slice(0, MOST).map(({ row, was, now, count }) => (
+              <tr key={row.uuid}>
+                <td>
+                  {row.source.text} → {row.query || row.destination.text}{" "}
+                  <span className="mono">{portText(row)}</span>
+                  {count > 1 && <span className="quiet"> × {count}</span>}
+                </td>
+                <td>
+                  <Judged word={was} />
+                </td>
+                <td>
+                  <Judged word={now} />
+                </td>
+                <td className="mono">{clock(row.time)}</td>
+              </tr>
+            ))}
           </tbody>
         </table>
       </Wide>
-      {answer.changed.length > 200 && <p className="quiet">… and {answer.changed.length - 200} more.</p>}
+      {alike.length > MOST && <p className="quiet">… and {alike.length - MOST} more.</p>}
     </>
   );
 }
 
-/** The server says `allow` and `deny`, or Hubble's words. */
+interface Alike {
+  row: Row;
+  was: string;
+  now: string;
+  count: number;
+}
+
+/** Flows of the same ends and port are one line, with the newest of them. */
+function grouped(answer: WhatIf): Alike[] {
+  const found = new Map<string, Alike>();
+  const parties = new Parties();
+  answer.changed.forEach(({ flow, was, now }, at) => {
+    const row = rowOf(flow as WireFlow, "", at, parties);
+    const key = `${edgeKey(row)} ${row.query} ${was} ${now}`;
+    const known = found.get(key);
+    if (known === undefined) found.set(key, { row, was, now, count: 1 });
+    else {
+      known.count++;
+      if (row.time > known.row.time) known.row = row;
+    }
+  });
+  return [...found.values()].sort((a, b) => b.row.time - a.row.time);
+}
+
+/** The server says `allow`, `deny` and, of questions for names, `refused`. */
 function judged(word: string): "dropped" | "audit" | "forwarded" {
-  if (/deny|denied|drop/i.test(word)) return "dropped";
+  if (/deny|denied|drop|refuse/i.test(word)) return "dropped";
   return /audit/i.test(word) ? "audit" : "forwarded";
 }
 

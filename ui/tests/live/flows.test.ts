@@ -100,7 +100,7 @@ describe("a line of the stream", () => {
     const service = { name: "web", namespace: "shop" };
     expect(end({ destination: BACKEND, destination_service: service }).kind).toBe("workload");
     expect(end({ destination_service: service, destination_names: ["a.example"] }).id).toBe(
-      "service/shop/web",
+      "service/shop/svc/web",
     );
     expect(end({ destination_names: ["a.example"], destination: { identity: 1 } }).kind).toBe("name");
     expect(end({ destination: { identity: 1 } }).id).toBe("entity/host");

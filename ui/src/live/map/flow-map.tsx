@@ -49,7 +49,7 @@ const WORDS = {
 /** Links of which every label can be shown at once. */
 const FEW = 26;
 const MANY = 60;
-/** Pixels below which the words of a link stand in its middle. */
+/** Pixels below which the words of a link stand before its middle: where two cross they differ. */
 const SHORT = 240;
 
 export function FlowMap(props: Props) {
@@ -262,7 +262,7 @@ function useEdges(map: MapState, selected: Selection | null, near: ReadonlySet<s
       const chosen = selected?.id === link.id;
       // Where links fan out their words stand near the far ends, so that they are not written over one another.
       const fan = (out.get(link.source) ?? 0) >= (into.get(link.target) ?? 0) ? 0.64 : 0.36;
-      const labelAt = Math.abs(curve[3].x - curve[0].x) < SHORT ? 0.5 : fan;
+      const labelAt = Math.abs(curve[3].x - curve[0].x) < SHORT ? 0.4 : fan;
       const count = label || exact ? link.count : rough(link.count);
       const key = `${labelAt} ${count} ${link.ports} ${dim} ${label} ${chosen}`;
       const old = before.get(link.id);

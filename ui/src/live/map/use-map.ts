@@ -6,6 +6,7 @@ import type { Curve } from "../model/curve";
 import { curveBetween } from "../model/curve";
 import type { Filter } from "../model/filter";
 import { compileFilter, isEverything } from "../model/filter";
+import type { Row } from "../model/flow";
 import type { Placed } from "../model/layout";
 import { Layouts } from "../model/layout";
 import { linkOf, MapModel } from "../model/mapModel";
@@ -41,7 +42,7 @@ export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
     const test = compileFilter(filter);
     return new MapModel(
       connection.store,
-      (row) => (dns || row.verdict === "dropped" || !row.kind.startsWith("dns-")) && test(row),
+      (row) => (dns || row.verdict !== "forwarded" || !isDns(row)) && test(row),
     );
   }, [filter, dns]);
   const [version, setVersion] = useState(0);
@@ -133,6 +134,11 @@ function usePlaces(model: MapModel, view: View, aspect: number): { placed: Place
       });
   }, [shape, layouts]);
   return { placed, problem };
+}
+
+/** A question for a name, or its answer. */
+function isDns(row: Row): boolean {
+  return row.port === 53 || row.kind.startsWith("dns-");
 }
 
 /** Lines that did not change are the same objects. */

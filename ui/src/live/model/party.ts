@@ -58,7 +58,7 @@ export function partyOf(
   if (end?.pod_name) return workloadParty(end.namespace ?? "", end.workloads?.[0]?.name ?? end.pod_name);
   if (service) {
     const namespace = service.namespace ?? "";
-    return party("service", namespace, service.name, `ns/${namespace}`);
+    return party("service", namespace, `svc/${service.name}`, `ns/${namespace}`); // often named as the workload behind it
   }
   const name = names?.[0];
   if (name) return nameParty(name);

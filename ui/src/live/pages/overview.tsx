@@ -1,6 +1,7 @@
 /** Everything that is live on one page: workloads, policies, names, each with the way to its own page. */
 
 import { useMemo, useState } from "react";
+import type { LiveState } from "../../api";
 import { address } from "../../shell/route";
 import { PolicyLink } from "../links";
 import type { Verdict } from "../model/flow";
@@ -43,6 +44,7 @@ export function Overview() {
           deny={counts.dropped > 0}
         />
       </div>
+      <Missing state={live.state} />
       <label className="live-find">
         <span>Find</span>
         <input
@@ -94,6 +96,11 @@ export function Overview() {
       </div>
     </>
   );
+}
+
+/** What the server could not ask of the agent. */
+function Missing({ state }: { state: LiveState & { readonly problem?: string | null } }) {
+  return state.problem ? <p className="notice warn">Names are missing: {state.problem}</p> : null;
 }
 
 function shortKind(kind: string): string {

@@ -8,10 +8,10 @@ import { useOpenFiles } from "../allow-dialog";
 import { ApplyResult, useApply } from "../apply";
 import type { Workload } from "../model/choices";
 import type { Row } from "../model/flow";
+import { fileOf } from "../model/policyFile";
 import { useLive } from "../use-live";
 import { WhatWouldChange } from "../what-if";
 import { Loading, RecentFlows, Section } from "./parts";
-import { fileOf } from "./workload-page";
 
 interface Props {
   kind: string;

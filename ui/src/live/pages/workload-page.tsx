@@ -1,19 +1,16 @@
 /** One workload: who it is, which policies select it, which names it learned, and what it did last. */
 
 import { useCallback, useEffect, useState } from "react";
-import type { LivePolicy, PolicyFile } from "../../api";
+import type { Rule, Subject, Union } from "../../api";
 import { api, isAbort } from "../../api";
 import { address } from "../../shell/route";
 import { PolicyLink } from "../links";
 import type { Row } from "../model/flow";
 import { nameParty, workloadOf, workloadParty } from "../model/party";
+import { fileOf } from "../model/policyFile";
 import { duration } from "../model/words";
 import { useEvery, useLive } from "../use-live";
 import { Labels, Loading, RecentFlows, Section, TimeLeft, Wide } from "./parts";
-
-export function fileOf(policy: LivePolicy): PolicyFile {
-  return { name: `${policy.namespace ? `${policy.namespace}-` : ""}${policy.name}.yaml`, text: policy.text };
-}
 
 export function WorkloadPage({ namespace, name }: { namespace: string; name: string }) {
   const live = useLive();
@@ -43,7 +40,6 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
                     <th scope="col">Pod</th>
                     <th scope="col">Addresses</th>
                     <th scope="col">Identity</th>
-                    <th scope="col">Default deny</th>
                   </tr>
                 </thead>
                 <tbody>
@@ -52,10 +48,6 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
                       <td>{pod.name}</td>
                       <td className="mono">{pod.addresses.join(", ")}</td>
                       <td>{pod.identity}</td>
-                      <td>
-                        <Enforced on={pod.ingressEnforced} word="ingress" />{" "}
-                        <Enforced on={pod.egressEnforced} word="egress" />
-                      </td>
                     </tr>
                   ))}
                 </tbody>
@@ -71,13 +63,7 @@ export function WorkloadPage({ namespace, name }: { namespace: string; name: str
   );
 }
 
-function Enforced({ on, word }: { on: boolean; word: string }) {
-  return (
-    <span className={on ? "chip allow" : "chip"}>{on ? `${word}: on` : `${word}: off, all allowed`}</span>
-  );
-}
-
-/** Asked of the server's core (`union`), which alone says what selects whom. */
+/** Asked of the server's core (`union`), which alone says what selects whom and what is denied by default. */
 function Selecting({
   namespace,
   name,
@@ -89,55 +75,64 @@ function Selecting({
 }) {
   const live = useLive();
   const policies = live.state?.policies;
-  const [found, setFound] = useState<
-    readonly { kind: string; namespace: string | null; policy: string; rules: number }[] | null
-  >(null);
+  const [union, setUnion] = useState<Union | null>(null);
   const [problem, setProblem] = useState("");
   const subject = JSON.stringify({ namespace, name, labels });
   useEffect(() => {
     if (!policies) return;
     const stop = new AbortController();
     api
-      .union(policies.map(fileOf), JSON.parse(subject), stop.signal)
-      .then((union) => {
-        const by = new Map<
-          string,
-          { kind: string; namespace: string | null; policy: string; paths: Set<string> }
-        >();
-        const rules = [...union.ingress.by, ...union.egress.by, ...union.edges.flatMap((edge) => edge.rules)];
-        for (const rule of rules) {
-          const key = `${rule.kind}/${rule.namespace}/${rule.policy}`;
-          const known = by.get(key) ?? {
-            kind: rule.kind,
-            namespace: rule.namespace,
-            policy: rule.policy,
-            paths: new Set(),
-          };
-          known.paths.add(rule.rule);
-          by.set(key, known);
-        }
-        setFound([...by.values()].map(({ paths, ...rest }) => ({ ...rest, rules: paths.size })));
+      .union(policies.map(fileOf), JSON.parse(subject) as Subject, stop.signal)
+      .then((found) => {
+        setUnion(found);
         setProblem("");
       })
       .catch((error: unknown) => {
-        if (!isAbort(error)) setProblem(String((error as Error).message));
+        if (!isAbort(error)) setProblem(error instanceof Error ? error.message : String(error));
       });
     return () => stop.abort();
   }, [policies, subject]);
+  const selecting = union === null ? [] : policiesOf(union);
   return (
-    <Section title="Policies that select it">
+    <Section
+      title="Policies that select it"
+      more={
+        union && (
+          <div className="row">
+            <Enforced on={union.ingress.enforced} word="Ingress" />
+            <Enforced on={union.egress.enforced} word="Egress" />
+          </div>
+        )
+      }
+    >
       {problem && <p className="notice deny">{problem}</p>}
-      {found?.length === 0 && <p className="quiet">None: all traffic is allowed in both directions.</p>}
+      {union && selecting.length === 0 && (
+        <p className="quiet">None: all traffic is allowed in both directions.</p>
+      )}
       <ul className="live-list">
-        {found?.map((each) => (
-          <li key={`${each.kind}/${each.namespace}/${each.policy}`}>
-            <PolicyLink kind={each.kind} namespace={each.namespace} name={each.policy} />
-            <span className="quiet">{each.kind}</span>
+        {selecting.map((rule) => (
+          <li key={`${rule.kind}/${rule.namespace}/${rule.policy}`}>
+            <PolicyLink kind={rule.kind} namespace={rule.namespace} name={rule.policy} />
+            <span className="quiet">{rule.kind}</span>
           </li>
         ))}
       </ul>
     </Section>
   );
+}
+
+function Enforced({ on, word }: { on: boolean; word: string }) {
+  return (
+    <span className={on ? "chip allow" : "chip warn"}>
+      {word}: {on ? "denied unless allowed" : "all allowed"}
+    </span>
+  );
+}
+
+/** One rule of each policy. */
+function policiesOf(union: Union): Rule[] {
+  const rules = [...union.ingress.by, ...union.egress.by, ...union.edges.flatMap((edge) => edge.rules)];
+  return [...new Map(rules.map((rule) => [`${rule.kind}/${rule.namespace}/${rule.policy}`, rule])).values()];
 }
 
 function Learned({ namespace, name }: { namespace: string; name: string }) {

@@ -181,9 +181,14 @@ function FlowRow({ row, index, columns, height, selected, onOpen }: RowProps) {
       style={{ height }}
       onClick={() => onOpen(row)}
     >
-      {columns.map((column) => (
-        <td key={column.key}>{column.cell(row)}</td>
-      ))}
+      {columns.map((column) => {
+        const cell = column.cell(row);
+        return (
+          <td key={column.key} title={typeof cell === "string" ? cell : undefined}>
+            {cell}
+          </td>
+        );
+      })}
     </tr>
   );
 }
