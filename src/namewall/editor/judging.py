@@ -84,9 +84,7 @@ class Judges:
             self._slots.release()
 
     async def _ask(self, verb: str, body: bytes) -> tuple[int, bytes]:
-        worker = self._idle.pop() if self._idle else await _start()
-        if worker.rest is not None:
-            worker.rest.cancel()
+        worker = self._rested() or await _start()
         self._busy.add(worker)
         good = False
         try:
@@ -111,6 +109,17 @@ class Judges:
                 self._put(worker)
             else:
                 worker.end()
+
+    def _rested(self) -> _Worker | None:
+        """One that rests, and lives."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                if worker.rest is not None:
+                    worker.rest.cancel()
+                return worker
+            worker.end()
+        return None
 
     def _put(self, worker: _Worker) -> None:
         worker.rest = asyncio.get_running_loop().call_later(self._rest, self._retire, worker)

@@ -122,7 +122,8 @@ def _row(number: int, edge: _Edge, denies: list[Rule], locate: Locate) -> Row:
 
 
 def _edges(catalog: Catalog, rule: Rule, namespace: str, audit: bool) -> Iterator[_Edge]:
-    if not rule.peers:
+    known = catalog.peer_parts(rule)
+    if not rule.peers and not known:
         return
     item = catalog.item(rule.origin)
     groups: dict[str, list[PortPart]] = {}
@@ -130,7 +131,7 @@ def _edges(catalog: Catalog, rule: Rule, namespace: str, audit: bool) -> Iterato
         groups.setdefault(part.toports if part.judged else "", []).append(part)
     raw = catalog.raws[catalog.number_of(rule.origin)]
     peers: list[tuple[str, Row, tuple[PeerSelector, ...]]] = [
-        (*_peer(part, rule, namespace), part.peers or _unknown(part)) for part in catalog.peer_parts(rule)
+        (*_peer(part, rule, namespace), part.peers or _unknown(part)) for part in known
     ]
     if not peers:
         peers = [(OUTSIDE, {"kind": "any", "text": "everybody"}, rule.peers)]

@@ -1,0 +1,171 @@
+"""A policy as another kind: the text, and what is said to be lost. That the meaning stays: tests/property."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from namewall.model.documents import read
+from namewall.policy.parse import API_VERSIONS, parse
+from namewall.review.answers import ANSWERS
+from namewall.review.wrong import Wrong
+
+HEAD = {
+    "CiliumNetworkPolicy": "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n",
+    "CiliumClusterwideNetworkPolicy": "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\n",
+    "NetworkPolicy": "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n",
+}
+CNP, CCNP, NETPOL = API_VERSIONS
+
+
+def convert(kind: str, spec: str, to: str, more: str = "") -> tuple[str, list[str], dict[str, Any]]:
+    text = f"# head\n{HEAD[kind]}metadata: {{name: a{more}}}  # its name\nspec:\n"
+    text += "".join(f"  {line}\n" for line in spec.strip().splitlines())
+    found = ANSWERS["convert"]({"file": {"name": "a.yaml", "text": text}, "object": 0, "to": to})
+    (document,) = read(found["text"].encode())
+    assert parse(document.value)[1] == []
+    assert document.value["kind"] == to
+    return found["text"], [row["path"] for row in found["lost"]], document.value
+
+
+def test_between_cilium_kinds_comments_stay() -> None:
+    spec = "endpointSelector: {matchLabels: {app: web}}  # whom\negress:\n"
+    spec += "  - toEndpoints:\n      - matchLabels: {app: db}  # db\n"
+    text, lost, obj = convert(CNP, spec, CCNP, ", namespace: shop")
+    assert lost == []
+    assert all(comment in text for comment in ("# head", "# its name", "# whom", "# db"))
+    assert obj["spec"]["endpointSelector"]["matchLabels"] == {
+        "k8s:io.kubernetes.pod.namespace": "shop",
+        "app": "web",
+    }
+    assert (
+        obj["spec"]["egress"][0]["toEndpoints"][0]["matchLabels"]["k8s:io.kubernetes.pod.namespace"] == "shop"
+    )
+    assert "namespace" not in obj["metadata"]
+    back = ANSWERS["convert"]({"file": {"name": "a", "text": text}, "object": 0, "to": CNP})
+    assert back["lost"] == []
+    (document,) = read(back["text"].encode())
+    assert document.value["metadata"]["namespace"] == "shop"
+    assert document.value["spec"]["endpointSelector"] == {"matchLabels": {"app": "web"}}
+
+
+def test_a_network_policy_becomes_ciliums() -> None:
+    spec = """
+podSelector: {matchLabels: {app: web}}
+policyTypes: [Ingress, Egress]
+ingress:
+  - from:
+      - podSelector: {matchLabels: {app: a}}
+        namespaceSelector: {matchLabels: {team: x}}
+    ports: [{port: 80}, {port: http, protocol: UDP}, {port: 8000, endPort: 8010}]
+"""
+    _, lost, obj = convert(NETPOL, spec, CNP)
+    assert lost == []
+    assert obj["spec"] == {
+        "endpointSelector": {"matchLabels": {"app": "web"}},
+        "ingress": [
+            {
+                "fromEndpoints": [
+                    {"matchLabels": {"app": "a", "k8s:io.cilium.k8s.namespace.labels.team": "x"}}
+                ],
+                "toPorts": [
+                    {
+                        "ports": [
+                            {"port": "80", "protocol": "TCP"},
+                            {"port": "http", "protocol": "UDP"},
+                            {"port": "8000", "protocol": "TCP", "endPort": 8010},
+                        ]
+                    }
+                ],
+            }
+        ],
+        "egress": [{}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "to", "lost"),
+    [
+        ("egress: [{toFQDNs: [{matchName: a.io}]}]", NETPOL, ["spec.egress[0].toFQDNs[0]"]),
+        ("egress: [{toCIDR: [203.0.113.0/24]}]", NETPOL, ["spec.egress[0].toCIDR[0]"]),
+        ("egress: [{toEntities: [world]}]", NETPOL, ["spec.egress[0].toEntities[0]"]),
+        ("egress: [{toEntities: [all]}]", NETPOL, []),
+        ("egressDeny: [{toEntities: [all]}]", NETPOL, ["spec.egressDeny[0]"]),
+        ("ingress: [{icmps: [{fields: [{type: 8}]}]}]", NETPOL, ["spec.ingress[0].icmps[0]"]),
+        (
+            'egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: "53"}], rules: {dns: [{matchName: a.io}]}}]}]',
+            NETPOL,
+            ["spec.egress[0].toPorts[0].rules.dns"],
+        ),
+        (
+            "enableDefaultDeny: {egress: false}\negress: [{toEndpoints: [{}]}]",
+            NETPOL,
+            ["spec.enableDefaultDeny.egress"],
+        ),
+        (
+            "ingress: [{fromEndpoints: [{matchLabels: {reserved:host: ''}}]}]",
+            NETPOL,
+            ["spec.ingress[0].fromEndpoints[0].matchLabels"],
+        ),
+        ("description: x\ningress: [{}]", NETPOL, ["spec.description"]),
+    ],
+)
+def test_what_a_network_policy_cannot_say_is_listed(spec: str, to: str, lost: list[str]) -> None:
+    _, found, _ = convert(CNP, f"endpointSelector: {{matchLabels: {{app: web}}}}\n{spec}", to)
+    assert found == lost
+
+
+def test_a_rule_that_cannot_be_said_allows_nothing() -> None:
+    spec = "endpointSelector: {}\negress: [{toFQDNs: [{matchName: a.io}]}, {toEndpoints: []}]"
+    _, _, obj = convert(CNP, spec, NETPOL)
+    assert obj["spec"] == {"podSelector": {}, "policyTypes": ["Egress"]}
+
+
+def test_an_ip_block_means_pods_too() -> None:
+    _, lost, obj = convert(
+        NETPOL, "podSelector: {}\ningress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]", CCNP
+    )
+    assert lost == ["spec.ingress[0].from[0].ipBlock"]
+    assert obj["spec"]["ingress"] == [{"fromCIDRSet": [{"cidr": "10.0.0.0/8"}]}]
+
+
+def test_clusterwide_without_a_namespace() -> None:
+    _, lost, obj = convert(CCNP, "endpointSelector: {}\ningress: [{}]", CNP)
+    assert lost == ["spec.endpointSelector"]
+    assert obj["metadata"]["namespace"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"object": 0, "to": "Pod"}, "to"),
+        ({"object": 3, "to": CNP}, "object"),
+        ({"object": -1, "to": CNP}, "object"),
+        ({"object": True, "to": CNP}, "object"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(body: dict[str, Any], path: str) -> None:
+    text = HEAD[CNP] + "metadata: {name: a}\nspec: {endpointSelector: {}, ingress: [{}]}\n"
+    with pytest.raises(Wrong) as caught:
+        ANSWERS["convert"]({"file": {"name": "a", "text": text}, **body})
+    assert caught.value.path == path
+    with pytest.raises(Wrong):
+        ANSWERS["convert"](
+            {"file": {"name": "a", "text": text.replace("[{}]", "3")}, "object": 0, "to": NETPOL}
+        )
+
+
+def test_a_policy_of_nodes_stays_clusterwide() -> None:
+    with pytest.raises(Wrong) as caught:
+        convert(CCNP, "nodeSelector: {}\ningress: [{}]", CNP)
+    assert caught.value.path == "spec.nodeSelector"
+
+
+def test_the_other_objects_of_a_file_stay() -> None:
+    one = HEAD[CNP] + "metadata: {name: a}\nspec: {endpointSelector: {}, ingress: [{}]}\n"
+    text = f"{one}---\n# two\n{one.replace('name: a', 'name: b')}"
+    found = ANSWERS["convert"]({"file": {"name": "a", "text": text}, "object": 1, "to": NETPOL})
+    assert found["text"].startswith(
+        f"{one}---\n# two\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+    )
