@@ -82,6 +82,8 @@ export interface Judgement {
   objects: JudgedObject[];
   problems: Problem[];
   findings: Finding[];
+  /** How many more there are that are not listed. */
+  left?: { problems: number; findings: number };
   rating: Rating | null;
 }
 

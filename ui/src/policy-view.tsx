@@ -1,5 +1,5 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
-import { lazy, Suspense, useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Canvas } from "./canvas/canvas";
 import type { Change } from "./model/change";
 import { applyChanges } from "./model/change";
@@ -16,11 +16,16 @@ import { FileList } from "./policy/file-list";
 import { Start } from "./policy/start";
 import { Toolbar } from "./policy/toolbar";
 import { useAnnounce } from "./shell/announcer";
+import { useLatest, useSettled } from "./shell/latest";
 import { navigate, useRoute } from "./shell/route";
 import { unpack } from "./shell/transfer";
+import type { Place } from "./workspace/history";
 import { useJudgement } from "./workspace/judgement";
 import { useWorkspace } from "./workspace/workspace";
 import "./styles/policy.css";
+
+/** Characters from which reading a text takes long enough to be felt. */
+const LONG = 40_000;
 
 const YamlPane = lazy(() => import("./pane/yaml-pane"));
 
@@ -67,17 +72,18 @@ function Editor() {
   const [view, setView] = useState<"one" | "union">("one");
   const [panel, setPanel] = useState<"checks" | "try">("checks");
   const { judgement } = useJudgement();
-  const text = useDeferredValue(file?.text ?? "");
-  const shown = useShown(file?.name ?? "", text, place.object, place.block);
+  const name = file?.name ?? "";
   const current = file?.text ?? "";
+  const { object, block } = place;
+  const seen = useMemo(() => ({ name, text: current, object, block }), [name, current, object, block]);
+  // Typing does not wait for the drawing, and the drawing of a long text waits for a pause.
+  const pause = workspace.typing && current.length > LONG ? 500 : 0;
+  const shown = useShown(useDeferredValue(useSettled(seen, pause)));
 
-  const showLine = useCallback(
-    (name: string, line: number) => {
-      go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
-      setReveal((before) => ({ line, nth: (before?.nth ?? 0) + 1, focus: true }));
-    },
-    [files, go],
-  );
+  const showLine = useLatest((name: string, line: number) => {
+    go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
+    setReveal((before) => ({ line, nth: (before?.nth ?? 0) + 1, focus: true }));
+  });
 
   const wantedFile = query.get("file");
   const wantedLine = query.get("line");
@@ -87,39 +93,29 @@ function Editor() {
     showLine(wantedFile, Number(wantedLine ?? "1"));
   }, [wantedFile, wantedLine, showLine]);
 
-  const { name } = file ?? { name: "" };
-  const show = useCallback(
-    (path: Path) => {
-      const source = readSource(current);
-      const found = objectsOf(source)[place.object];
-      if (found !== undefined) showLine(name, lineAt(source, found.doc, path));
-    },
-    [current, place.object, name, showLine],
-  );
+  const show = useLatest((path: Path) => {
+    const source = readSource(current);
+    const found = objectsOf(source)[place.object];
+    if (found !== undefined) showLine(name, lineAt(source, found.doc, path));
+  });
 
-  const act = useCallback(
-    (changes: readonly Change[], why: string): boolean => {
-      try {
-        editText(name, applyChanges(current, place.object, place.block, changes), why);
-        setNotice(null);
-        announce(why);
-        return true;
-      } catch (error) {
-        if (!(error instanceof EditError)) throw error;
-        setNotice(error.message);
-        return false;
-      }
-    },
-    [current, name, place.object, place.block, editText, announce],
-  );
+  const act = useLatest((changes: readonly Change[], why: string): boolean => {
+    try {
+      editText(name, applyChanges(current, place.object, place.block, changes), why);
+      setNotice(null);
+      announce(why);
+      return true;
+    } catch (error) {
+      if (!(error instanceof EditError)) throw error;
+      setNotice(error.message);
+      return false;
+    }
+  });
 
-  const onLine = useCallback(
-    (line: number) => {
-      const at = placeOfLine(current, line);
-      if (at.object !== place.object || at.block !== place.block) go(at);
-    },
-    [current, place.object, place.block, go],
-  );
+  const onLine = useLatest((line: number) => {
+    const at = placeOfLine(current, line);
+    if (at.object !== place.object || at.block !== place.block) go(at);
+  });
 
   // Undo and redo wherever the focus is, but in a field that has its own.
   useEffect(() => {
@@ -142,6 +138,7 @@ function Editor() {
   const count = (judgement?.problems.length ?? 0) + (judgement?.findings.length ?? 0);
   return (
     <div className="policy">
+      <h1 className="unseen">Policy editor</h1>
       <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} />
       <FileList />
       <div className="policy-grid">
@@ -214,8 +211,13 @@ function Editor() {
 }
 
 /** The drawing of the text, or the last one of the same file while it cannot be read. */
-function useShown(file: string, text: string, object: number, block: number): Shown | null {
-  const last = useRef<{ file: string; shown: Shown } | null>(null);
+function useShown({
+  name,
+  text,
+  object,
+  block,
+}: { name: string; text: string } & Omit<Place, "file">): Shown | null {
+  const last = useRef<{ name: string; shown: Shown } | null>(null);
   return useMemo(() => {
     const source = readSource(text);
     if (source.problems.length === 0) {
@@ -224,11 +226,11 @@ function useShown(file: string, text: string, object: number, block: number): Sh
       const drawing = found === undefined ? null : draw(found);
       const drawn = drawing?.blocks[Math.min(block, drawing.blocks.length - 1)];
       if (drawing === null || drawn === undefined) return null;
-      last.current = { file, shown: { drawing, block: drawn, stale: false } };
+      last.current = { name, shown: { drawing, block: drawn, stale: false } };
       return last.current.shown;
     }
-    return last.current?.file === file ? { ...last.current.shown, stale: true } : null;
-  }, [file, text, object, block]);
+    return last.current?.name === name ? { ...last.current.shown, stale: true } : null;
+  }, [name, text, object, block]);
 }
 
 /** The object and the rule block that a line is in. */
@@ -247,9 +249,14 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
   return { object, block: Math.max(0, block) };
 }
 
+/** A workload that the policy selects: the one to ask about first. */
 function subjectOf(shown: Shown | null): { namespace: string; labels: string } {
   const selector = shown?.block.subject?.selector;
-  const labels = selectorText({ matchLabels: selector?.matchLabels ?? null, matchExpressions: null });
+  const chosen = (selector?.matchExpressions ?? []).flatMap((one) =>
+    one.operator === "In" && one.values?.[0] ? [[one.key, one.values[0]]] : [],
+  );
+  const matchLabels = { ...Object.fromEntries(chosen), ...selector?.matchLabels };
+  const labels = selectorText({ matchLabels, matchExpressions: null });
   return { namespace: shown?.drawing.namespace || "default", labels };
 }
 

@@ -11,6 +11,7 @@ import { type Block, type Card, type Drawing, type DrawnPeer, LANES } from "../m
 import { removeCard, removePeer, switchDefaultDeny } from "../model/edits";
 import { peerText } from "../model/peer";
 import type { Path } from "../model/source";
+import { useLatest } from "../shell/latest";
 import { KeptList } from "./kept-list";
 import { Links } from "./links";
 import { PeerCard } from "./peer-card";
@@ -45,7 +46,7 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
     focusWish(root.current, due.wanted);
   }, [drawing, target]);
 
-  const remove = (card: Card, one: DrawnPeer | null) => {
+  const remove = useLatest((card: Card, one: DrawnPeer | null) => {
     const at = mains(root.current).findIndex((button) => button.dataset.card === card.id);
     wish.current = { wanted: { nth: Math.max(0, at) }, before: drawing };
     const what = one === null ? card.peers.map(({ peer }) => peerText(peer)).join(", ") : peerText(one.peer);
@@ -53,7 +54,9 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
       [(now, here) => (one === null ? removeCard(now, here, card) : removePeer(now, here, card.rule, one))],
       `remove ${what}`,
     );
-  };
+  });
+
+  const edit = useLatest((card: Card, peer: DrawnPeer) => setTarget({ mode: "edit", card, peer }));
 
   const keys = (event: KeyboardEvent) => {
     const from = event.target as HTMLElement;
@@ -89,7 +92,7 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
     stale,
     act,
     show,
-    onEdit: (card: Card, peer: DrawnPeer) => setTarget({ mode: "edit", card, peer }),
+    onEdit: edit,
     onRemove: remove,
   };
   const adding = (direction: Direction) => (lane: Lane) => setTarget({ mode: "add", direction, lane });
@@ -131,7 +134,7 @@ function Side({ direction, drawing, block, stale, act, show, onAdd, onEdit, onRe
   return (
     <section className={`side ${direction}`} aria-label={title}>
       <div className="side-head">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <DenySwitch direction={direction} drawing={drawing} block={block} stale={stale} act={act} />
       </div>
       {lanes.map((lane) => {
@@ -142,7 +145,7 @@ function Side({ direction, drawing, block, stale, act, show, onAdd, onEdit, onRe
             className={`lane ${lane}`}
             aria-label={`${title}: ${LANE_TITLES[lane].toLowerCase()}`}
           >
-            <h4>{LANE_TITLES[lane]}</h4>
+            <h3>{LANE_TITLES[lane]}</h3>
             {here.length > 0 && (
               <ul className="cards">
                 {here.map((card) => (

@@ -4,6 +4,7 @@ import type { Card, DrawnPeer } from "../model/draw";
 import type { Kind } from "../model/objects";
 import { peerKindWord, peerText } from "../model/peer";
 import type { Path } from "../model/source";
+import { equal } from "../model/value";
 import { KeptList } from "./kept-list";
 import { cardText, dnsTexts, portTexts } from "./words";
 
@@ -102,4 +103,9 @@ export const PeerCard = memo(function PeerCard({ card, kind, stale, show, onEdit
       <KeptList kept={rule.kept} show={show} />
     </li>
   );
-});
+}, sameCard);
+
+/** The functions stay the same (useLatest); a card that says the same is not drawn again. */
+function sameCard(before: Props, after: Props): boolean {
+  return before.stale === after.stale && before.kind === after.kind && equal(before.card, after.card);
+}

@@ -24,7 +24,7 @@ export function SubjectCard({ drawing, block, stale, act, show }: Props) {
   return (
     <section className="subject" aria-label="Endpoint">
       <span className="quiet">{KIND_TITLES[drawing.kind]}</span>
-      <h3>{drawing.name || "(no name)"}</h3>
+      <h2>{drawing.name || "(no name)"}</h2>
       {drawing.namespace !== "" && <span className="quiet">namespace {drawing.namespace}</span>}
       <p className="subject-labels">{subjectText(selector, block.subject?.key ?? "endpointSelector")}</p>
       {block.description !== null && <p className="hint">{block.description}</p>}

@@ -24,8 +24,13 @@ export interface PolicyObject {
   value: JsonObject;
 }
 
+const known = new WeakMap<Source, PolicyObject[]>();
+
 export function objectsOf(source: Source): PolicyObject[] {
+  const before = known.get(source);
+  if (before !== undefined) return before;
   const found: PolicyObject[] = [];
+  known.set(source, found);
   source.docs.forEach((doc, at) => {
     if (doc.contents === null) return;
     let value: unknown;

@@ -135,7 +135,7 @@ class Splicer {
     const last = seq.items.at(-1);
     if (seq.flow) {
       const end = this.end(last);
-      return end === null ? null : this.spliced(end, end, `, ${flow(value)}`);
+      return end === null ? null : this.spliced(end, end, `, ${this.flow(value)}`);
     }
     const dash = this.dash(seq, 0);
     if (dash === null) return null;
@@ -149,7 +149,8 @@ class Splicer {
     const last = map.items.length - 1;
     const end = this.pairEnd(map, last);
     if (end === null) return null;
-    if (map.flow) return this.spliced(end, end, `, ${flow({ [key]: value }).replace(/^\{ | \}$/g, "")}`);
+    if (map.flow)
+      return this.spliced(end, end, `, ${this.flow({ [key]: value }).replace(/^\{ ?| ?\}$/g, "")}`);
     const first = map.items[0]?.key;
     if (!isScalar(first) || !first.range) return null;
     const column = this.column(first.range[0]);
@@ -168,7 +169,9 @@ class Splicer {
     const plain = isScalar(old) && old.range && old.range[0] < old.range[1] && !/^BLOCK/.test(old.type ?? "");
     if (parent.flow) {
       const range = (old as { range?: [number, number, number] } | null)?.range;
-      return range && (plain || isCollection(old)) ? this.spliced(range[0], range[1], flow(value)) : null;
+      return range && (plain || isCollection(old))
+        ? this.spliced(range[0], range[1], this.flow(value))
+        : null;
     }
     if (plain && old.range && !isNested(value)) {
       return this.spliced(old.range[0], old.range[1], quoted(value, old.type));
@@ -259,6 +262,15 @@ class Splicer {
       .split("\n")
       .map((line, at) => (at === 0 || line === "" ? line : " ".repeat(column) + line))
       .join(this.newline);
+  }
+
+  /** The value in flow style, with blanks inside the braces where the text has them. */
+  private flow(value: Json): string {
+    const flowCollectionPadding = !/\{[^\s}]|\[[^\s\]]/.test(this.text);
+    return stringify(value, { collectionStyle: "flow", lineWidth: 0, flowCollectionPadding }).replace(
+      /\n$/,
+      "",
+    );
   }
 
   /** Do lists below a key stand further right than the key here? Where there is none: yes. */
@@ -358,16 +370,16 @@ function isNested(value: Json): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).length > 0;
 }
 
-function flow(value: Json): string {
+function plain(value: Json): string {
   return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).replace(/\n$/, "");
 }
 
 /** A scalar in the quotes that were there, where they fit. */
 function quoted(value: Json, style: string | undefined | null): string {
-  if (typeof value !== "string") return flow(value);
+  if (typeof value !== "string") return plain(value);
   if (style === "QUOTE_SINGLE" && !/[\n\r\t\\]/.test(value)) return `'${value.replaceAll("'", "''")}'`;
   if (style === "QUOTE_DOUBLE") return JSON.stringify(value);
   return stringify(value, { lineWidth: 0, defaultStringType: "PLAIN" }).includes("\n|")
     ? JSON.stringify(value)
-    : flow(value);
+    : plain(value);
 }

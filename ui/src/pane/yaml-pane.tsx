@@ -59,6 +59,7 @@ interface Props {
 
 const FromOutside = Annotation.define<boolean>();
 const SYNTAX_PAUSE = 40; // ms without a key before the syntax is looked at
+const LONG = 40_000; // characters from which that takes long: the server is as quick then
 
 export default function YamlPane(props: Props) {
   const { file, reveal } = props;
@@ -121,12 +122,15 @@ export default function YamlPane(props: Props) {
   }, [file.name, file.text]);
 
   useEffect(() => {
-    const timer = setTimeout(() => {
-      const problems = syntaxProblems(file.text);
-      if (problems.length === 0 && !local.current) return;
-      local.current = problems.length > 0;
-      mark(view.current, problems, file.text);
-    }, SYNTAX_PAUSE);
+    const timer = setTimeout(
+      () => {
+        const problems = syntaxProblems(file.text);
+        if (problems.length === 0 && !local.current) return;
+        local.current = problems.length > 0;
+        mark(view.current, problems, file.text);
+      },
+      file.text.length > LONG ? 600 : SYNTAX_PAUSE,
+    );
     return () => clearTimeout(timer);
   }, [file.text]);
 

@@ -1,6 +1,6 @@
 /** What the server says of the open files: problems, findings with their fixes, the rating with its reasons. */
-import { useState } from "react";
-import type { Finding, PolicyFile, Rating } from "../api";
+import { memo, useState } from "react";
+import type { Finding, PolicyFile, Problem, Rating } from "../api";
 import { ofProblem, severityOf } from "../pane/diagnostics";
 import { Dialog } from "../shell/dialog";
 import { useJudgement } from "../workspace/judgement";
@@ -21,6 +21,7 @@ export function Checks({ show }: { show: ShowLine }) {
   }
   if (judgement === null) return <p className="quiet">Asking the server …</p>;
   const { problems, findings, rating, objects } = judgement;
+  const more = (judgement.left?.problems ?? 0) + (judgement.left?.findings ?? 0);
   const accepted = objects.filter((one) => one.accepted).length;
   const put = (label: string, after: readonly PolicyFile[]) => {
     edit(merged(files, after), label);
@@ -31,40 +32,11 @@ export function Checks({ show }: { show: ShowLine }) {
       <p>
         {accepted} of {objects.length} {objects.length === 1 ? "object" : "objects"} accepted,{" "}
         {problems.length} {problems.length === 1 ? "problem" : "problems"}, {findings.length}{" "}
-        {findings.length === 1 ? "finding" : "findings"}.
+        {findings.length === 1 ? "finding" : "findings"}
+        {more > 0 ? `, and ${more} more that are not listed` : ""}.
       </p>
-      {problems.length > 0 && (
-        <ul className="column" aria-label="Problems">
-          {problems.map((one, at) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
-            <li key={at} className="notice error">
-              <Where file={one.file} line={one.line} show={show} /> <span className="chip">{one.source}</span>{" "}
-              {ofProblem(one).message}
-            </li>
-          ))}
-        </ul>
-      )}
-      {findings.length > 0 && (
-        <ul className="column" aria-label="Findings">
-          {findings.map((one, at) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: as above
-            <li key={at} className={`notice ${severityOf(one.severity)}`}>
-              <div className="row">
-                <Where file={one.file} line={one.line} show={show} />
-                <span className="chip">{one.severity}</span>
-                <span className="mono">{one.rule}</span>
-              </div>
-              <p>{one.message}</p>
-              {one.hint !== null && <p className="hint">{one.hint}</p>}
-              {one.fix !== null && (
-                <button type="button" onClick={() => setFix(one)}>
-                  Fix: {one.fix.label}
-                </button>
-              )}
-            </li>
-          ))}
-        </ul>
-      )}
+      <Problems problems={problems} show={show} />
+      <Findings findings={findings} show={show} onFix={setFix} />
       {rating !== null && <RatingCard rating={rating} show={show} />}
       {fix?.fix && (
         <Dialog title={fix.fix.label} onClose={() => setFix(null)} wide>
@@ -88,6 +60,80 @@ export function Checks({ show }: { show: ShowLine }) {
   );
 }
 
+const MOST = 100; // shown at first
+
+/** The first so many of a list, and a button for the rest. */
+function useFirst<T>(all: readonly T[]): [readonly T[], React.ReactNode] {
+  const [whole, setWhole] = useState(false);
+  if (whole || all.length <= MOST) return [all, null];
+  const button = (
+    <button type="button" onClick={() => setWhole(true)}>
+      Show {all.length - MOST} more
+    </button>
+  );
+  return [all.slice(0, MOST), button];
+}
+
+const Problems = memo(function Problems({
+  problems,
+  show,
+}: {
+  problems: readonly Problem[];
+  show: ShowLine;
+}) {
+  const [first, rest] = useFirst(problems);
+  if (problems.length === 0) return null;
+  return (
+    <>
+      <ul className="column" aria-label="Problems">
+        {first.map((one, at) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
+          <li key={at} className="notice error">
+            <Where file={one.file} line={one.line} show={show} /> <span className="chip">{one.source}</span>{" "}
+            {ofProblem(one).message}
+          </li>
+        ))}
+      </ul>
+      {rest}
+    </>
+  );
+});
+
+interface FindingsProps {
+  findings: readonly Finding[];
+  show: ShowLine;
+  onFix: (finding: Finding) => void;
+}
+
+const Findings = memo(function Findings({ findings, show, onFix }: FindingsProps) {
+  const [first, rest] = useFirst(findings);
+  if (findings.length === 0) return null;
+  return (
+    <>
+      <ul className="column" aria-label="Findings">
+        {first.map((one, at) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: as above
+          <li key={at} className={`notice ${severityOf(one.severity)}`}>
+            <div className="row">
+              <Where file={one.file} line={one.line} show={show} />
+              <span className="chip">{one.severity}</span>
+              <span className="mono">{one.rule}</span>
+            </div>
+            <p>{one.message}</p>
+            {one.hint !== null && <p className="hint">{one.hint}</p>}
+            {one.fix !== null && (
+              <button type="button" onClick={() => onFix(one)}>
+                Fix: {one.fix.label}
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {rest}
+    </>
+  );
+});
+
 /** The open files with those of an answer in their places; new ones come last. */
 export function merged(files: readonly PolicyFile[], after: readonly PolicyFile[]): PolicyFile[] {
   const known = files.map((file) => after.find((one) => one.name === file.name) ?? file);
@@ -106,9 +152,9 @@ function Where({ file, line, show }: { file: string; line: number | null; show: 
 function RatingCard({ rating, show }: { rating: Rating; show: ShowLine }) {
   return (
     <section className="column" aria-label="Rating">
-      <h3>
+      <h2>
         Rating: {rating.word}, {rating.score} of 100
-      </h3>
+      </h2>
       <meter min={0} max={100} low={40} high={70} optimum={100} value={rating.score} aria-label="Rating" />
       <ul>
         {rating.reasons.map((one, at) => (

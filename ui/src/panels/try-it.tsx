@@ -167,7 +167,7 @@ function Answer({ explanation, files, show, onPatch }: AnswerProps) {
       )}
       {patchFiles !== null && (
         <div className="column">
-          <h4>The smallest change that allows it</h4>
+          <h2>The smallest change that allows it</h2>
           <FileDiff before={files} after={merged(files, patchFiles)} />
           <div>
             <button type="button" className="main" onClick={() => onPatch(patchFiles)}>

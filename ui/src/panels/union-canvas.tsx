@@ -84,7 +84,7 @@ export function UnionCanvas({ show, subject }: Props) {
           <Links of={union} />
           <UnionSide direction="ingress" union={union} show={show} />
           <section className="subject" aria-label="Workload">
-            <h3>{labels || "any labels"}</h3>
+            <h2>{labels || "any labels"}</h2>
             <span className="quiet">namespace {namespace || "default"}</span>
             <p className="hint">
               {union.edges.length} {union.edges.length === 1 ? "edge" : "edges"} of {policies(union)}
@@ -113,7 +113,7 @@ function UnionSide({ direction, union, show }: { direction: Direction; union: Un
   return (
     <section className={`side ${direction}`} aria-label={title}>
       <div className="side-head">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <span className={`chip ${enforced ? "allow" : "warn"}`}>
           {enforced ? "denied by default" : "all allowed by default"}
         </span>
@@ -131,7 +131,7 @@ function UnionSide({ direction, union, show }: { direction: Direction; union: Un
             className={`lane ${lane}`}
             aria-label={`${title}: ${LANE_TITLES[lane].toLowerCase()}`}
           >
-            <h4>{LANE_TITLES[lane]}</h4>
+            <h3>{LANE_TITLES[lane]}</h3>
             {here.length === 0 ? (
               <p className="hint">{enforced ? "Nobody." : "Everyone, for want of a rule."}</p>
             ) : (

@@ -2,8 +2,11 @@
 import { useDeferredValue, useMemo } from "react";
 import type { PolicyFile } from "../api";
 import { readObjects } from "../model/objects";
+import { useSettled } from "../shell/latest";
 import { useJudgement } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
+
+const LONG = 40_000; // characters
 
 export function FileList() {
   const { files, place, go, edit } = useWorkspace();
@@ -48,7 +51,7 @@ export function FileList() {
 
 function Objects({ file }: { file: PolicyFile }) {
   const { place, go } = useWorkspace();
-  const text = useDeferredValue(file.text);
+  const text = useDeferredValue(useSettled(file.text, file.text.length > LONG ? 500 : 0));
   const objects = useMemo(() => readObjects(text), [text]);
   if (objects.length < 2) return null;
   return (

@@ -13,7 +13,7 @@ export function NewPolicy({ onDone }: { onDone?: () => void }) {
   return (
     <>
       <section className="column" aria-label="Empty canvas">
-        <h3>Empty canvas</h3>
+        <h2>Empty canvas</h2>
         <div className="row">
           {KINDS.map((kind) => (
             <button
@@ -27,7 +27,7 @@ export function NewPolicy({ onDone }: { onDone?: () => void }) {
         </div>
       </section>
       <section className="column" aria-label="Templates">
-        <h3>Templates</h3>
+        <h2>Templates</h2>
         <ul className="column">
           {TEMPLATES.map((one) => (
             <li key={one.title} className="row">

@@ -14,6 +14,8 @@ export interface WorkspaceHandle {
   place: Place;
   /** The open file of `place`. */
   file: PolicyFile | null;
+  /** Is the last change one of typing? */
+  typing: boolean;
   /** What `undo` would undo and `redo` would do again; null for nothing. */
   undoes: string | null;
   redoes: string | null;
@@ -65,6 +67,7 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
       files,
       place: state.place,
       file: files.find((file) => file.name === state.place.file) ?? null,
+      typing: state.typing !== null,
       undoes: state.past.length > 0 ? state.now.why : null,
       redoes: state.future[0]?.why ?? null,
       edit: (after, why, place) =>
