@@ -73,11 +73,10 @@ def _peer_problems(peer: Raw, path: str) -> Iterator[Problem]:
         return
     if peer.get("podSelector") is not None or peer.get("namespaceSelector") is not None:
         yield agent(path, "Forbidden: may not specify both ipBlock and another peer")
-    cidr = parse_cidr(block.get("cidr") or "")
+    written = block.get("cidr") or ""
+    cidr = parse_cidr(written)
     if cidr is None:
-        yield agent(
-            f"{path}.ipBlock.cidr", f"Invalid value: {quoted(block.get('cidr') or '')}: not a valid CIDR"
-        )
+        yield agent(f"{path}.ipBlock.cidr", f"Invalid value: {quoted(written)}: not a valid CIDR")
     for index, text in enumerate(block.get("except") or ()):
         where = f"{path}.ipBlock.except[{index}]"
         excluded = parse_cidr(text)

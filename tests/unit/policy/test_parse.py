@@ -109,7 +109,7 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
         (
             netpol({"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0"}}]}]}),
             "spec.egress[0].to[0].ipBlock.cidr",
-            "not a valid CIDR",
+            '"10.0.0.0": not a valid CIDR',
         ),
         *(
             (
