@@ -18,6 +18,7 @@ import { Toolbar } from "./policy/toolbar";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
 import { navigate, useRoute } from "./shell/route";
+import { useSession } from "./shell/session";
 import { unpack } from "./shell/transfer";
 import type { Place } from "./workspace/history";
 import { useJudgement } from "./workspace/judgement";
@@ -28,6 +29,7 @@ import "./styles/policy.css";
 const LONG = 40_000;
 
 const YamlPane = lazy(() => import("./pane/yaml-pane"));
+const ClusterPanel = lazy(() => import("./live/cluster-panel"));
 
 /** What the canvas shows: the last drawing that could be read, and whether the text has gone on without it. */
 interface Shown {
@@ -70,7 +72,8 @@ function Editor() {
   const [reveal, setReveal] = useState<Reveal | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
   const [view, setView] = useState<"one" | "union">("one");
-  const [panel, setPanel] = useState<"checks" | "try">("checks");
+  const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
+  const { live } = useSession();
   const { judgement } = useJudgement();
   const name = file?.name ?? "";
   const current = file?.text ?? "";
@@ -116,6 +119,15 @@ function Editor() {
     const at = placeOfLine(current, line);
     if (at.object !== place.object || at.block !== place.block) go(at);
   });
+
+  // What had the focus on the page before is gone.
+  useEffect(() => {
+    if (document.activeElement === document.body) {
+      const first =
+        document.querySelector<HTMLElement>(".subject button") ?? document.getElementById("content");
+      first?.focus();
+    }
+  }, []);
 
   // Undo and redo wherever the focus is, but in a field that has its own.
   useEffect(() => {
@@ -176,7 +188,7 @@ function Editor() {
           )}
         </section>
         <section className="yaml-pane" aria-label="YAML">
-          <Suspense fallback={<pre className="padded">{file.text}</pre>}>
+          <Suspense fallback={<p className="quiet padded">Loading …</p>}>
             <YamlPane
               file={file}
               reveal={reveal}
@@ -195,6 +207,11 @@ function Editor() {
             <button type="button" aria-pressed={panel === "try"} onClick={() => setPanel("try")}>
               Try it
             </button>
+            {live && (
+              <button type="button" aria-pressed={panel === "cluster"} onClick={() => setPanel("cluster")}>
+                What would change
+              </button>
+            )}
             {judgement?.rating && (
               <span className="quiet">
                 Rating: {judgement.rating.word}, {judgement.rating.score}
@@ -202,7 +219,13 @@ function Editor() {
             )}
           </div>
           <div className="padded">
-            {panel === "checks" ? <Checks show={showLine} /> : <TryIt show={showLine} subject={subject} />}
+            {panel === "checks" && <Checks show={showLine} />}
+            {panel === "try" && <TryIt show={showLine} subject={subject} />}
+            {panel === "cluster" && (
+              <Suspense fallback={<p className="quiet">Loading …</p>}>
+                <ClusterPanel />
+              </Suspense>
+            )}
           </div>
         </section>
       </div>

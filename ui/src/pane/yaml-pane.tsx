@@ -21,6 +21,7 @@ import {
   syntaxHighlighting,
 } from "@codemirror/language";
 import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+import { search, searchKeymap } from "@codemirror/search";
 import { Annotation, EditorState, type Extension } from "@codemirror/state";
 import {
   drawSelection,
@@ -186,6 +187,7 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
     bracketMatching(),
     closeBrackets(),
     yaml(),
+    search({ top: true }),
     syntaxHighlighting(classHighlighter),
     autocompletion({ override: [(context) => complete(schemas.current, context)], icons: false }),
     keymap.of([
@@ -196,6 +198,7 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
       ...completionKeymap,
       ...lintKeymap,
       ...foldKeymap,
+      ...searchKeymap,
       ...defaultKeymap,
     ]),
     EditorView.contentAttributes.of({ "aria-label": "YAML of the policy", tabindex: "0" }),
