@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format ui wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format ui wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy bench-editor lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -70,6 +70,9 @@ bench-net: setup-bench  ## iperf3, connections and small packets under policies
 
 bench-churn: setup-bench  ## addresses that never stay, a flood of names, 10,000 patterns; ARGS=--long: the full size
 	$(PY) -m bench.churn $(ARGS)
+
+bench-editor: setup-test  ## the policy editor: cold start, judging 2,000 lines, what the page loads, 500 flows a second
+	$(PY) -m bench.editor
 
 lock: setup-test    ## requirements.lock from pyproject.toml
 	$(PY) -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml

@@ -17,7 +17,7 @@ from namewall.review.lint import linted, public_suffixes, refused, row
 from namewall.review.papers import File, Papers, in_file, metadata_of
 from namewall.review.rating import rated
 from namewall.review.scenarios import Placed
-from namewall.review.validate import Verdict, verdict
+from namewall.review.validate import Verdict
 from namewall.review.wrong import Wrong
 
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ MOST_WRITTEN = 30_000
 def judged(files: Iterable[File]) -> Row:
     """The answer of `POST /api/judge`."""
     papers = Papers.read(files)
-    verdicts = [verdict(one.source, one.document, one.path, one.object) for one in papers.placed]
+    verdicts = papers.verdicts()
     fixes = _Fixes(papers)
     problems = [_broken(each) for each in papers.broken]
     for one, found in zip(papers.placed, verdicts, strict=True):
@@ -39,7 +39,7 @@ def judged(files: Iterable[File]) -> Row:
             problems.append({**_problem(one, problem), "fix": fix})
     for scenario in papers.scenarios:
         problems += [_broken(each) for each in scenario.complaints]
-    catalog = papers.catalog([each.accepted for each in verdicts])
+    catalog = papers.catalog(verdicts)
     project = Project(catalog, None, public_suffixes())
     found_by_lint = lint(project)
     findings = [_finding(papers.placed[each.index], each, fixes) for each in found_by_lint[:MOST]]

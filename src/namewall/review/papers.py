@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from namewall.model.documents import Document
+from namewall.policy.expand import CidrGroup
 from namewall.policy.explain.anatomy import Catalog
-from namewall.policy.explain.flow import Locate, catalog_of
+from namewall.policy.explain.flow import Locate
 from namewall.policy.map_state import RuleOrigin
-from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.complaints import Complaint, documents
-from namewall.review.objects import is_other, is_scenario, is_world, objects
+from namewall.review.objects import CIDR_GROUP, is_other, is_scenario, is_world, objects
 from namewall.review.scenarios import Placed, ScenarioFile, place
-from namewall.review.validate import judge
+from namewall.review.validate import Verdict, verdict
 
 File = tuple[str, str]
 """A name and a text."""
@@ -57,13 +57,15 @@ class Papers:
         found = [each for each in self.texts if each == path or each.startswith(f"{path}/")]
         return ((each, encoded(self.texts[each])) for each in found) if found else None
 
-    def catalog(self, accepted: Iterable[bool] | None = None) -> Catalog:
-        """What is not valid is in no rule; `accepted` says of each object whether it is, where that is known."""
-        good = accepted if accepted is not None else (not judge(one.object)[0] for one in self.placed)
-        raws = [one.object if valid else {} for one, valid in zip(self.placed, good, strict=True)]
-        nothing, _ = parse_scenario({"policies": []})
-        assert nothing is not None
-        return catalog_of(nothing, raws, {})
+    def verdicts(self) -> list[Verdict]:
+        return [verdict(one.source, one.document, one.path, one.object) for one in self.placed]
+
+    def catalog(self, verdicts: Iterable[Verdict] | None = None) -> Catalog:
+        """What is not valid is in no rule."""
+        known = self.verdicts() if verdicts is None else list(verdicts)
+        raws = [one.object if said.accepted else {} for one, said in zip(self.placed, known, strict=True)]
+        groups = [CidrGroup.parse(raw) for raw in raws if raw.get("kind") == CIDR_GROUP]
+        return Catalog(raws, (), groups, [said.policy for said in known])
 
     @property
     def locate(self) -> Locate:

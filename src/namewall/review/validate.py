@@ -11,6 +11,7 @@ from typing import Any
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
 from namewall.policy.parse import enforceable, parse
+from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema
 from namewall.policy.structural import validate
 from namewall.review.complaints import Complaint, complaint
@@ -29,6 +30,7 @@ class Verdict:
     name: Any
     problems: tuple[Complaint, ...]
     unenforceable: tuple[Complaint, ...]
+    policy: Policy | None = None
 
     @property
     def accepted(self) -> bool:
@@ -50,17 +52,22 @@ class Verdict:
 
 def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
     """The problems, and what cannot be enforced, of a policy or a CiliumCIDRGroup."""
+    _, problems, unenforceable = _read(obj)
+    return problems, unenforceable
+
+
+def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
     if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
         if obj.get("apiVersion") != "cilium.io/v2":
             text = f"`{obj.get('apiVersion')}` is no version of {CIDR_GROUP}; use cilium.io/v2"
-            return [Problem("apiVersion", text, "schema")], []
-        return validate(crd_schema(CIDR_GROUP), obj), []
+            return None, [Problem("apiVersion", text, "schema")], []
+        return None, validate(crd_schema(CIDR_GROUP), obj), []
     policy, problems = parse(obj)
-    return problems, [] if policy is None else enforceable(policy)
+    return policy, problems, [] if policy is None else enforceable(policy)
 
 
 def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
-    problems, unenforceable = judge(obj)
+    policy, problems, unenforceable = _read(obj)
     row = obj if isinstance(obj, dict) else {}
     metadata = row.get("metadata") if isinstance(row.get("metadata"), dict) else {}
     assert isinstance(metadata, dict)
@@ -72,6 +79,7 @@ def verdict(source: str, document: Document, path: str, obj: Any) -> Verdict:
         metadata.get("name"),
         _placed(source, document, path, problems),
         _placed(source, document, path, unenforceable),
+        policy,
     )
 
 

@@ -77,18 +77,20 @@ class Catalog:
         raws: Sequence[Raw],
         services: Iterable[ServiceFacts] = (),
         groups: Iterable[CidrGroup] = (),
+        read: Iterable[Policy | None] | None = None,
     ) -> None:
+        """`read` are the policies of the objects, None where one is rejected, if they were parsed before."""
         self.raws = list(raws)
         self.services, self.groups = tuple(services), tuple(groups)
-        self._read: list[Policy | None] = [self._parsed(raw) for raw in self.raws]
+        known = [parse(raw)[0] for raw in self.raws] if read is None else list(read)
+        self._read: list[Policy | None] = [self._expanded_policy(policy) for policy in known]
 
-    def _parsed(self, raw: Raw) -> Policy | None:
-        policy = parse(raw)[0]
+    def _expanded_policy(self, policy: Policy | None) -> Policy | None:
         return None if policy is None else expand([policy], self.services, self.groups)[0]
 
     def with_changed(self, raws: Sequence[Raw], index: int) -> Catalog | None:
         """These objects instead, of which only the one at `index` differs; None where that one is rejected."""
-        changed = self._parsed(raws[index])
+        changed = self._expanded_policy(parse(raws[index])[0])
         if changed is None:
             return None
         result = Catalog((), self.services, self.groups)
