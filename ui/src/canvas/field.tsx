@@ -9,10 +9,9 @@ export interface FieldProps {
   error?: string | undefined;
   placeholder?: string;
   choices?: readonly string[];
-  autoFocus?: boolean;
 }
 
-export function Field({ label, value, onChange, hint, error, placeholder, choices, autoFocus }: FieldProps) {
+export function Field({ label, value, onChange, hint, error, placeholder, choices }: FieldProps) {
   const id = useId();
   const listed = choices !== undefined && choices.length > 0;
   const about = [hint === undefined ? "" : `${id}-hint`, error === undefined ? "" : `${id}-error`]
@@ -31,7 +30,6 @@ export function Field({ label, value, onChange, hint, error, placeholder, choice
         autoComplete="off"
         autoCapitalize="none"
         spellCheck={false}
-        data-autofocus={autoFocus || undefined}
         onChange={(event) => onChange(event.target.value)}
       />
       {listed && (

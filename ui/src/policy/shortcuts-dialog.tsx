@@ -10,6 +10,7 @@ const KEYS: readonly [string, string][] = [
   ["Delete", "on a card: remove it"],
   ["i, e", "on the canvas: add to ingress, to egress"],
   ["Escape", "close a dialog, changing nothing"],
+  ["Ctrl+F", "in the text: find"],
   ["Ctrl+Space", "in the text: what may stand here"],
   ["Ctrl+Shift+M, F8", "in the text: list of problems, next problem"],
 ];

@@ -1,6 +1,9 @@
 /** A modal dialog: labelled, Escape closes it, the focus goes back to where it came from. */
 import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 
+/** What one came for: the first field to write in, else the first choice. */
+const FIRST = "input:not([type=radio], [type=checkbox], [hidden]), textarea, :scope section button";
+
 interface Props {
   title: string;
   onClose: () => void;
@@ -15,6 +18,7 @@ export function Dialog({ title, onClose, wide, children }: Props) {
     const dialog = element.current;
     if (dialog === null) return;
     if (!dialog.open) dialog.showModal();
+    dialog.querySelector<HTMLElement>(FIRST)?.focus(); // else the browser takes the button that closes
     return () => dialog.close(); // while it is still there: the browser gives the focus back
   }, []);
   return (
