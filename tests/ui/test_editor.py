@@ -1,0 +1,222 @@
+"""The policy view: no cluster, no root."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
+
+SEEDS = REPOSITORY / "lab/manifests/backend-egress-allow-fqdn.yaml"
+
+COMMENTED = """\
+# who may reach what
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: shop, labels: {team: "a"}}   # flow style stays
+spec:
+  endpointSelector:
+    matchLabels:
+      app:   shop    # odd spacing stays
+  egress:
+  # the names
+  - toFQDNs:
+      - matchName: "kubernetes.io"   # quoted stays
+      - matchPattern: '*.example.com'
+    toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+  # what no canvas draws
+  - toEndpoints: [{matchExpressions: [{key: tier, operator: NotIn, values: [old, older]}]}]
+"""
+
+BROKEN = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: broken}
+spec:
+  endpointSelector: {matchLabels: {app: a}}
+  egress:
+    - toFQDNs:
+        - matchName: "not a name!"
+    - toCIDR: ["10.0.0.0/33"]
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with watched(browser, address) as opened:
+        yield opened
+
+
+def changes(old: Path, new: Path) -> int:
+    """`namewall diff`'s exit code: 0 where both let the same flows through."""
+    command = [sys.executable, "-m", "namewall", "diff", str(old), str(new)]
+    return subprocess.run(command, cwd=REPOSITORY, env={"PYTHONPATH": "src"}, check=False).returncode
+
+
+def build_by_clicks(page: Page) -> None:
+    """The seed's policy, from an empty canvas."""
+    page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
+    page.get_by_role("button", name="Edit endpoint").click()
+    page.get_by_label("Name of the policy").fill("backend-egress-allow-fqdn")
+    page.get_by_label("Labels of the pods it is about").fill("app=backend")
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_role("button", name="Add egress outside the cluster").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("kubernetes.io")
+    dialog.get_by_role("button", name="Add", exact=True).click()
+
+
+def build_by_keys(page: Page) -> None:
+    """The same, and no pointer."""
+
+    def to(role: str, name: str) -> None:
+        """Tab until the focus is there."""
+        wanted = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
+        for _ in range(80):
+            if wanted.count() and wanted.first.evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        pytest.fail(f"the focus never comes to {role} `{name}`")
+
+    def write(name: str, text: str) -> None:
+        to("textbox", name)
+        page.keyboard.press("Control+A")
+        page.keyboard.type(text)
+
+    to("button", "CiliumNetworkPolicy")
+    page.keyboard.press("Enter")
+    to("button", "Edit endpoint")
+    page.keyboard.press("Enter")
+    write("Name of the policy", "backend-egress-allow-fqdn")
+    write("Labels of the pods it is about", "app=backend")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    to("button", "Add egress outside the cluster")
+    page.keyboard.press("Enter")
+    write("Name", "kubernetes.io")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("build", [build_by_clicks, build_by_keys])
+def test_the_seeds_policy_is_built_from_nothing(page: Page, tmp_path: Path, build: object) -> None:
+    assert callable(build)
+    build(page)
+    expect(page.get_by_role("listitem", name="allow egress to kubernetes.io")).to_be_visible()
+    built = tmp_path / "built.yaml"
+    built.write_text(yaml_of(page))
+    assert changes(SEEDS, built) == 0
+
+
+def test_comments_and_order_survive_an_edit_on_the_canvas(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED)
+    assert yaml_of(page) == COMMENTED
+    page.get_by_role("button", name="Remove *.example.com").click()
+    line = "      - matchPattern: '*.example.com'\n"
+    assert yaml_of(page) == COMMENTED.replace(line, "")
+    page.get_by_role("button", name="Undo").click()
+    assert yaml_of(page) == COMMENTED
+    page.get_by_role("button", name="Redo").click()
+    assert yaml_of(page) == COMMENTED.replace(line, "")
+
+
+def test_typing_moves_the_canvas(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED)
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("'*.example.com'").click()
+    page.keyboard.press("End")
+    for _ in ".com'":
+        page.keyboard.press("Backspace")
+    page.keyboard.type(".org'")
+    expect(page.get_by_role("button", name="Edit *.example.org")).to_be_visible()
+    assert yaml_of(page) == COMMENTED.replace("*.example.com", "*.example.org")
+    page.keyboard.press("Control+Z")
+    expect(page.get_by_role("button", name="Edit *.example.com")).to_be_visible()
+
+
+def test_a_broken_file_shows_its_problems_by_line(page: Page) -> None:
+    upload(page, "broken.yaml", BROKEN)
+    checks = page.get_by_role("region", name="Checks and questions")
+    for line, text in ((8, "not a name!"), (9, "10.0.0.0/33")):
+        expect(checks.get_by_role("button", name=f"broken.yaml:{line}").first).to_be_visible()
+        expect(checks.get_by_text(text).first).to_be_visible()
+    expect(page.locator(".cm-lintRange-error, .cm-lintPoint-error").first).to_be_visible()
+
+
+def test_text_that_is_no_yaml_is_said_at_once(page: Page) -> None:
+    upload(page, "torn.yaml", "apiVersion: cilium.io/v2\nkind: [\n")
+    checks = page.get_by_role("region", name="Checks and questions")
+    expect(checks.get_by_role("button", name="torn.yaml").first).to_be_visible()
+
+
+def test_a_link_holds_the_policy_and_not_the_token(page: Page, browser: Browser) -> None:
+    upload(page, "shop.yaml", COMMENTED)
+    page.get_by_role("button", name="Share …").click()
+    link = page.get_by_label("Link that holds the policy").input_value()
+    assert "token" not in link
+    with watched(browser, link) as other:
+        assert yaml_of(other) == COMMENTED
+
+
+def test_hostile_text_stays_text(page: Page) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    upload(page, f"{evil}.yaml", COMMENTED.replace("name: shop,", f'name: "{evil}",'))
+    expect(page.get_by_text(evil).first).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_try_it_says_why_and_puts_the_patch_in(page: Page) -> None:
+    upload(page, "seed.yaml", SEEDS.read_text())
+    panel = page.get_by_role("region", name="Checks and questions")
+    panel.get_by_role("button", name="Try it").click()
+    panel.get_by_role("group", name="reach").get_by_role("textbox", name="Name").fill("cilium.io")
+    panel.get_by_role("button", name="Try it").last.click()
+    expect(panel.get_by_text("denied").first).to_be_visible()
+    panel.get_by_role("button", name="Put it in").click()
+    assert "cilium.io" in yaml_of(page)
+
+
+SIZES = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 390, "height": 844}}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str, size: str) -> None:
+    with watched(browser, address, color_scheme=scheme) as page:
+        page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+        found = serious(page)
+        upload(page, "shop.yaml", COMMENTED)
+        page.get_by_role("button", name="Remove *.example.com").wait_for()
+        found += serious(page)
+        page.get_by_role("button", name="Add egress outside the cluster").click()
+        page.get_by_role("dialog").wait_for()
+        found += serious(page)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Try it").click()
+        found += serious(page)
+        assert found == []
+
+
+def serious(page: Page) -> list[str]:
+    response = (
+        Axe()
+        .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+        .response
+    )
+    return [
+        f"{each['id']}: {json.dumps([node['target'] for node in each['nodes']][:3])}"
+        for each in response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,177 @@
+"""The live half of the page over a real cluster: the seed's workloads, their real flows, and a rule made of one."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from lab import cluster, kubectl, netns
+from lab.cluster import Lab
+from lab.names import page_world
+from lab.play import Reader
+from lab.scene import FILES, PAGE
+from tests.ui.conftest import serving, watched
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="needs root: makes network namespaces and loads BPF programs"
+)
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    """Types kubectl's lines; the seed's workloads and policies are there."""
+    program = kubectl.fetched()
+    if program is None:
+        pytest.skip("no kubectl; scripts/setup fetches it")
+    with cluster.lab(page_world(netns.free_slot(), (4,))) as lab:
+        typist = Reader(lab, program.path)
+        typist.lab = lab  # type: ignore[attr-defined]
+        typist.write(PAGE)
+        said = [
+            f"kubectl apply -f {FILES['workloads']}",
+            "kubectl wait --for=condition=Available deploy --all --timeout=60s",
+            *(f"kubectl apply -f {FILES[role]}" for role in PAGE.order),
+        ]
+        for line in said:
+            outcome = typist.type(line, terminal=False)
+            assert outcome.code == 0, outcome.errors
+        yield typist
+
+
+@pytest.fixture(scope="module")
+def traffic(reader: Reader) -> Iterator[None]:
+    """Every few seconds: one flow that passes and one that does not, in each direction."""
+    stop = threading.Event()
+    lines = (
+        "kubectl exec deploy/backend -- curl -skI -m 1 https://kubernetes.io",
+        "kubectl exec deploy/backend -- curl -skI -m 1 https://cilium.io",
+        "kubectl exec deploy/frontend -- curl -sI -m 1 backend:8080",
+        "kubectl exec deploy/not-frontend -- curl -sI -m 1 backend:8080",
+    )
+
+    def run() -> None:
+        while not stop.is_set():
+            for line in lines:
+                reader.type(line, terminal=False)
+            stop.wait(1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(reader: Reader, traffic: None) -> Iterator[str]:
+    lab: Lab = reader.lab  # type: ignore[attr-defined]
+    with serving(environment=lab.environment) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with watched(browser, address) as opened:
+        yield opened
+
+
+def go(page: Page, where: str) -> None:
+    page.evaluate("where => { location.hash = where }", where)
+
+
+def test_the_map_draws_who_speaks_to_whom(page: Page) -> None:
+    go(page, "#/map")
+    for title in ("backend", "frontend", "not-frontend", "kubernetes.io", "cilium.io"):
+        expect(page.locator(".map-card-title").get_by_text(title, exact=True)).to_be_visible()
+    dropped = (
+        page.get_by_role("region", name="The map as a list")
+        .get_by_role("listitem")
+        .filter(has_text="cilium.io")
+    )
+    expect(dropped).to_contain_text("443/TCP")
+    expect(dropped.get_by_text("dropped")).to_have_count(1)
+    for source, target in (
+        ("default/backend", "name/cilium.io"),
+        ("default/not-frontend", "workload/default/backend"),
+    ):
+        link = page.locator(
+            f'.react-flow__edge[data-id="workload/{source}>{target}:dropped"] .map-link.v-dropped'
+        )
+        expect(link).to_have_count(1)
+    # By keyboard: a card, what is known of it, and back.
+    card = page.locator('.react-flow__node[data-id="workload/default/backend"]')
+    card.focus()
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("complementary", name="Chosen on the map")
+    expect(panel).to_contain_text("kubernetes.io")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(card).to_be_focused()
+
+
+def test_flows_come_as_they_happen_and_are_filtered_as_one_types(page: Page) -> None:
+    go(page, "#/flows")
+    rows = page.locator(".live-table tbody tr[aria-rowindex]")
+    newest = rows.first.inner_text()
+    expect(rows.first).not_to_have_text(newest)
+    page.get_by_role("combobox", name="Name").press_sequentially("cilium")
+    expect(rows.filter(has_not_text="cilium.io")).to_have_count(0)
+    page.get_by_role("button", name="Forwarded").click()
+    expect(rows.filter(has_text="Forwarded")).to_have_count(0)
+    page.get_by_role("combobox", name="Port").fill("44x3")
+    expect(page.get_by_role("alert")).to_contain_text("44x3")
+    expect(page).to_have_url(re.compile("name=cilium"))
+
+
+def test_pages_of_a_workload_a_name_and_a_policy(page: Page) -> None:
+    go(page, "#/live/workload/default/backend")
+    expect(page.get_by_text("Egress: denied unless allowed")).to_be_visible()
+    expect(page.get_by_role("link", name="default/backend-egress-allow-fqdn")).to_be_visible()
+    page.get_by_role("link", name="kubernetes.io").first.click()
+    expect(page.get_by_role("heading", name="kubernetes.io")).to_be_visible()
+    expect(page.get_by_role("link", name="default/backend").first).to_be_visible()
+    go(page, "#/live/policy/CiliumNetworkPolicy/default/backend-egress-allow-fqdn")
+    text = page.get_by_label("Text of backend-egress-allow-fqdn")
+    expect(page.get_by_role("heading", name="Selects (1)")).to_be_visible()
+    text.fill(text.input_value().replace("kubernetes.io", "example.com"))
+    change = page.get_by_role("row").filter(has_text="default/backend → kubernetes.io")
+    expect(change.filter(has_text="deny").first).to_be_visible()
+
+
+@pytest.mark.parametrize("where", ["#/map", "#/flows", "#/live", "#/live/workload/default/backend"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_axe_finds_nothing(browser: Browser, address: str, where: str, scheme: str, width: int) -> None:
+    with watched(browser, address, color_scheme=scheme) as page:
+        page.set_viewport_size({"width": width, "height": 844})
+        go(page, where)
+        expect(page.get_by_text("Live", exact=True).last).to_be_visible()
+        page.wait_for_timeout(1000)
+        found = Axe().run(page, options=RULES)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_dropped_flow_becomes_an_applied_rule(page: Page, reader: Reader) -> None:
+    go(page, "#/flows?verdict=dropped&name=cilium.io")
+    expect(page.locator(".live-table tbody tr.v-dropped").first).to_be_visible()
+    page.get_by_role("region", name="Flows, newest first").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Allow this").press("Enter")
+    change = page.get_by_role("region", name="The change")
+    expect(change.locator(".added").filter(has_text="matchName: cilium.io")).to_be_visible()
+    expect(change.locator(".removed")).to_have_count(0)
+    page.get_by_role("dialog").get_by_role("button", name="Apply").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("backend-egress-allow-fqdn: configured")
+    page.keyboard.press("Escape")
+    got = reader.type("kubectl exec deploy/backend -- curl -skI -m 5 https://cilium.io", terminal=False)
+    assert got.code == 0, got.errors
+    go(page, "#/flows?verdict=forwarded&name=cilium.io&port=443")
+    expect(page.locator(".live-table tbody tr.v-forwarded").first).to_be_visible()
