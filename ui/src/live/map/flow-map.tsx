@@ -41,7 +41,7 @@ interface Props {
 
 const nodeTypes = { card: CardBox, frame: FrameBox };
 const edgeTypes = { link: LinkLine };
-const FIT = { padding: 0.06, maxZoom: 1.1, duration: 200 };
+const FIT = { padding: { x: "28px", top: "24px", bottom: "64px" }, maxZoom: 1.1, duration: 200 } as const;
 const WORDS = {
   "node.a11yDescription.default": "Press Enter to show what is known of it",
   "edge.a11yDescription.default": "Press Enter to show its ports and flows",
@@ -104,7 +104,7 @@ function Plane({ map, selected, onSelect, find, goto }: Props) {
   );
   return (
     <ReactFlow<CardNode | FrameNode, LinkEdge>
-      className={useZoomClass()}
+      className={`${useZoomClass()}${edges.length > MANY ? " many" : ""}`}
       nodes={nodes}
       edges={edges}
       nodeTypes={nodeTypes}

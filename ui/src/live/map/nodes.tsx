@@ -32,7 +32,12 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
       <KindIcon kind={card.kind} group={card.group} />
       <span className="map-card-text">
         <span className="map-card-title" title={card.title}>
-          {card.title}
+          <span className="map-card-name">{card.title}</span>
+          {group && (
+            <span className="map-card-members" title={memberWords(card.group, card.members.length)}>
+              {card.members.length}
+            </span>
+          )}
         </span>
         <span className="map-card-sub">
           {subtitle(card)}
@@ -60,14 +65,13 @@ export const CardBox = memo(function CardBox({ data, selected }: NodeProps<CardN
 
 function subtitle(card: Card): string {
   const { forwarded, audit, dropped } = card.counts;
-  if (card.kind === "group") return plural(card.members.length, memberWord(card.group));
   if (forwarded > 0) return `${short(forwarded)} ✓`;
   return audit + dropped > 0 ? "" : "no flows";
 }
 
-function memberWord(group: string): string {
-  if (group.startsWith("ns/")) return "workload";
-  return group.startsWith("domain/") ? "name" : "address";
+function memberWords(group: string, count: number): string {
+  if (group.startsWith("ns/")) return plural(count, "workload");
+  return group.startsWith("domain/") ? plural(count, "name") : plural(count, "address", "addresses");
 }
 
 export const FrameBox = memo(function FrameBox({ data }: NodeProps<FrameNode>) {

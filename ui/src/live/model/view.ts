@@ -57,7 +57,7 @@ export interface View {
 export type Openness = ReadonlyMap<string, boolean>;
 
 /** So many workloads are drawn one by one; more are drawn as their namespaces. */
-export const WORKLOADS = 110;
+export const WORKLOADS = 60;
 /** With so many nodes each name is drawn; with more their registered domains are. */
 export const NODES = 60;
 const ADDRESSES = 5;
