@@ -1,7 +1,7 @@
 # The two commands: `make lab` and `make test`. Both begin from nothing but root, Python 3.11 and the registries.
 PY := .venv/bin/python
 .DEFAULT_GOAL := program
-.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format ui wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy bench-editor lock clean
+.PHONY: program setup-test lab test test-long test-survival test-hostile fuzz mutants check format ui screenshots wheel bench-lab setup-bench bench-programs bench-instructions bench-dns bench-net bench-churn bench-policy bench-editor lock clean
 
 program:            ## what the program needs; leaves it at .venv/bin/namewall
 	@scripts/setup
@@ -43,6 +43,9 @@ format: setup-test
 
 ui: setup-test      ## the editor's page from ui/ into the package; commit what it writes
 	$(PY) scripts/build_ui.py
+
+screenshots: setup-test  ## the editor's five main views into docs/screenshots, of the page's own lab
+	$(PY) -m tests.ui.screenshots
 
 wheel: setup-test   ## dist/namewall-*.whl, with the compiled BPF object inside
 	$(PY) -m build --wheel

@@ -51,13 +51,16 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @contextmanager
-def serving(*files: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
+def serving(
+    *files: Path, environment: dict[str, str] | None = None, folder: Path = REPOSITORY
+) -> Iterator[str]:
     """The address of an editor of its own, with its token."""
     command = [sys.executable, "-m", "namewall", "editor", "--port", "0", "--no-open", *map(str, files)]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=folder,
         env={**os.environ, **(environment or {}), "PYTHONPATH": str(REPOSITORY / "src")},
     ) as process:
         try:
