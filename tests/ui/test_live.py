@@ -23,22 +23,26 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
 @pytest.fixture(scope="module")
-def reader() -> Iterator[Reader]:
+def lab() -> Iterator[Lab]:
+    with cluster.lab(page_world(netns.free_slot(), (4,))) as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def reader(lab: Lab) -> Reader:
     """Types kubectl's lines; the seed's workloads and policies are there."""
     program = kubectl.fetched()
-    if program is None:
-        pytest.skip("no kubectl; scripts/setup fetches it")
+    assert program is not None, "scripts/setup fetches kubectl"
     typist = Reader(lab, program.path)
-        typist.write(PAGE)
-        said = [
-            f"kubectl apply -f {FILES['workloads']}",
-            "kubectl wait --for=condition=Available deploy --all --timeout=60s",
-            *(f"kubectl apply -f {FILES[role]}" for role in PAGE.order),
-        ]
-        for line in said:
-            outcome = typist.type(line, terminal=False)
-            assert outcome.code == 0, outcome.errors
-        yield typist
+    typist.write(PAGE)
+    for line in (
+        f"kubectl apply -f {FILES['workloads']}",
+        "kubectl wait --for=condition=Available deploy --all --timeout=60s",
+        *(f"kubectl apply -f {FILES[role]}" for role in PAGE.order),
+    ):
+        outcome = typist.type(line, terminal=False)
+        assert outcome.code == 0, outcome.errors
+    return typist
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +64,15 @@ def traffic(reader: Reader) -> Iterator[None]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    yield
-    stop.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
-def address(reader: Reader, traffic: None) -> Iterator[str]:
-    lab: Lab = reader.lab  # type: ignore[attr-defined]
+def address(lab: Lab, traffic: None) -> Iterator[str]:
     with serving(environment=lab.environment) as found:
         yield found
 
