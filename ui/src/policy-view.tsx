@@ -15,6 +15,7 @@ import { UnionCanvas } from "./panels/union-canvas";
 import { FileList } from "./policy/file-list";
 import { Start } from "./policy/start";
 import { Toolbar } from "./policy/toolbar";
+import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
 import { navigate, useRoute } from "./shell/route";
@@ -40,8 +41,37 @@ interface Shown {
 
 export function PolicyView() {
   const { files } = useWorkspace();
+  const { take, notice } = useUpload();
   useSharedFiles();
-  return files.length === 0 ? <Start /> : <Editor />;
+  useDroppedFiles(take);
+  return (
+    <>
+      {notice}
+      {files.length === 0 ? <Start /> : <Editor />}
+    </>
+  );
+}
+
+/** Files that are dropped on the page are opened; the browser would leave the page for them. */
+function useDroppedFiles(take: (files: Iterable<File>) => Promise<void>) {
+  const taken = useLatest(take);
+  useEffect(() => {
+    const over = (event: DragEvent) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    };
+    const drop = (event: DragEvent) => {
+      const files = event.dataTransfer?.files;
+      if (files === undefined || files.length === 0) return;
+      event.preventDefault();
+      void taken(files);
+    };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", drop);
+    };
+  }, [taken]);
 }
 
 /** A link that holds files (`#/policy?p=…`) opens them beside what is open. */
@@ -50,17 +80,16 @@ function useSharedFiles() {
   const { open } = useWorkspace();
   const announce = useAnnounce();
   const packed = query.get("p");
-  const openAll = useRef(open);
-  openAll.current = open;
+  const openAll = useLatest(open);
   useEffect(() => {
     if (packed === null) return;
     navigate("policy");
     unpack(packed).then((found) => {
       if (found === null || found.length === 0) return announce("the link holds no policy that can be read");
-      for (const file of found) openAll.current(file, "open the link");
+      for (const file of found) openAll(file, "open the link");
       announce("the policies of the link are open");
     });
-  }, [packed, announce]);
+  }, [packed, announce, openAll]);
 }
 
 function Editor() {
@@ -83,10 +112,11 @@ function Editor() {
   const pause = workspace.typing && current.length > LONG ? 500 : 0;
   const shown = useShown(useDeferredValue(useSettled(seen, pause)));
 
-  const showLine = useLatest((name: string, line: number) => {
+  const goLine = useLatest((name: string, line: number, focus: boolean) => {
     go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
-    setReveal((before) => ({ line, nth: (before?.nth ?? 0) + 1, focus: true }));
+    setReveal((before) => ({ line, nth: (before?.nth ?? 0) + 1, focus }));
   });
+  const showLine = useLatest((name: string, line: number) => goLine(name, line, true));
 
   const wantedFile = query.get("file");
   const wantedLine = query.get("line");
@@ -152,7 +182,7 @@ function Editor() {
     <div className="policy">
       <h1 className="unseen">Policy editor</h1>
       <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} />
-      <FileList />
+      <FileList goLine={goLine} />
       <div className="policy-grid">
         <section className="canvas-pane" aria-label="Canvas">
           <div className="row pane-head">

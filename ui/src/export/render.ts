@@ -23,7 +23,10 @@ function element(shape: Shape): string {
     case "line": {
       const { x1, y1, x2, y2, stroke, dashed } = shape;
       const dash = dashed ? ' stroke-dasharray="6 4"' : "";
-      return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${COLOURS[stroke]}" stroke-width="2"${dash}/>`;
+      const colour = COLOURS[stroke];
+      const line = `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${colour}" stroke-width="2"${dash}/>`;
+      const points = tip(shape).map((point) => point.map((one) => one.toFixed(1)).join(","));
+      return `${line}<polygon points="${points.join(" ")}" fill="${colour}" stroke="${colour}" stroke-width="2"/>`;
     }
     case "text": {
       const { x, y, text, fill, size } = shape;
@@ -32,6 +35,18 @@ function element(shape: Shape): string {
       return `<text x="${x}" y="${y}" font-size="${size}" fill="${COLOURS[fill]}"${weight}${anchor}>${escaped(text)}</text>`;
     }
   }
+}
+
+/** The end of a line: an arrow's three points, or the two of a bar. */
+function tip({ x1, y1, x2, y2, dashed }: Shape & { shape: "line" }): [number, number][] {
+  const length = Math.hypot(x2 - x1, y2 - y1) || 1;
+  const [along, aside] = [(x2 - x1) / length, (y2 - y1) / length];
+  const back = dashed ? 0 : 8;
+  const at = (side: number): [number, number] => [
+    x2 - back * along - side * aside,
+    y2 - back * aside + side * along,
+  ];
+  return dashed ? [at(6), at(-6)] : [[x2, y2], at(4), at(-4)];
 }
 
 export function escaped(text: string): string {
@@ -69,6 +84,13 @@ function paint(pen: CanvasRenderingContext2D, shape: Shape): void {
     pen.lineTo(shape.x2, shape.y2);
     pen.strokeStyle = COLOURS[shape.stroke];
     pen.lineWidth = 2;
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.beginPath();
+    for (const [x, y] of tip(shape)) pen.lineTo(x, y);
+    pen.closePath();
+    pen.fillStyle = COLOURS[shape.stroke];
+    pen.fill();
     pen.stroke();
   } else {
     pen.font = `${shape.bold ? "600 " : ""}${shape.size}px ${FONT}`;

@@ -27,6 +27,7 @@ export type Shape =
       size: number;
       middle?: boolean;
     }
+  /** With an arrow at its end, or a bar where `dashed`. */
   | { shape: "line"; x1: number; y1: number; x2: number; y2: number; stroke: Ink; dashed: boolean };
 
 export interface Scene {

@@ -1,7 +1,7 @@
 /**
  * The objects of a file: its documents, and the items of lists in them, in the order of the text.
  *
- * `index` is the same as in the server's answers (docs/editor-api.md, judge).
+ * `index` counts all of them, `line` is as in the server's answers (docs/editor-api.md, judge).
  */
 import { lineAt, type Path, readSource, type Source } from "./source";
 import { isObject, type Json, type JsonObject } from "./value";

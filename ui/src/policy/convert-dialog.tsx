@@ -6,6 +6,7 @@ import type { Drawing } from "../model/draw";
 import { KINDS, type Kind } from "../model/objects";
 import { FileDiff } from "../panels/file-diff";
 import { Dialog } from "../shell/dialog";
+import { useJudgement } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
 
 export function ConvertDialog({ drawing, onClose }: { drawing: Drawing; onClose: () => void }) {
@@ -14,7 +15,11 @@ export function ConvertDialog({ drawing, onClose }: { drawing: Drawing; onClose:
   const [kind, setKind] = useState<Kind>(others[0] ?? "NetworkPolicy");
   const [answer, setAnswer] = useState<Conversion | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const { index } = drawing.object;
+  const { judgement } = useJudgement();
+  const { line } = drawing.object;
+  // The server counts the policies alone; what a file holds beside them has no number there.
+  const judged = judgement?.objects.find((one) => one.file === file?.name && one.line === line);
+  const index = judged?.index ?? drawing.object.index;
 
   useEffect(() => {
     if (file === null) return;

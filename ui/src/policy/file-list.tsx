@@ -8,7 +8,12 @@ import { useWorkspace } from "../workspace/workspace";
 
 const LONG = 40_000; // characters
 
-export function FileList() {
+interface Props {
+  /** Show a line of a file, with the focus there or not. */
+  goLine: (file: string, line: number, focus: boolean) => void;
+}
+
+export function FileList({ goLine }: Props) {
   const { files, place, go, edit } = useWorkspace();
   const { judgement } = useJudgement();
   return (
@@ -27,7 +32,7 @@ export function FileList() {
                 {file.name}
                 {problems > 0 && <span className="chip deny">✕ {problems}</span>}
               </button>
-              {file.name === place.file && <Objects file={file} />}
+              {file.name === place.file && <Objects file={file} goLine={goLine} />}
               <button
                 type="button"
                 className="plain icon"
@@ -49,8 +54,8 @@ export function FileList() {
   );
 }
 
-function Objects({ file }: { file: PolicyFile }) {
-  const { place, go } = useWorkspace();
+function Objects({ file, goLine }: Props & { file: PolicyFile }) {
+  const { place } = useWorkspace();
   const text = useDeferredValue(useSettled(file.text, file.text.length > LONG ? 500 : 0));
   const objects = useMemo(() => readObjects(text), [text]);
   if (objects.length < 2) return null;
@@ -58,7 +63,7 @@ function Objects({ file }: { file: PolicyFile }) {
     <select
       aria-label={`Objects of ${file.name}`}
       value={Math.min(place.object, objects.length - 1)}
-      onChange={(event) => go({ object: Number(event.target.value), block: 0 })}
+      onChange={(event) => goLine(file.name, objects[Number(event.target.value)]?.line ?? 1, false)}
     >
       {objects.map((one) => (
         <option key={one.index} value={one.index}>

@@ -17,8 +17,6 @@ export function useUpload(): Upload {
   const announce = useAnnounce();
   const element = useRef<HTMLInputElement>(null);
   const [wrong, setWrong] = useState<string | null>(null);
-  const opened = useRef(open);
-  opened.current = open;
 
   const take = async (files: Iterable<File>) => {
     setWrong(null);
@@ -32,9 +30,8 @@ export function useUpload(): Upload {
         setWrong(`\`${file.name}\` is no text`);
         continue;
       }
-      opened.current({ name: file.name, text }, `open ${file.name}`);
+      open({ name: file.name, text }, `open ${file.name}`);
       announce(`${file.name} is open`);
-      await new Promise((later) => setTimeout(later)); // the next one sees the names that are taken
     }
   };
 

@@ -30,6 +30,8 @@ export interface Workspace {
 
 export type WorkspaceAction =
   | { type: "edit"; files: readonly PolicyFile[]; why: string; place?: Place }
+  /** One more file, under a name that no other has. */
+  | { type: "open"; file: PolicyFile; why: string }
   | { type: "typed"; file: string; text: string; at: number }
   | { type: "load"; files: readonly PolicyFile[] }
   | { type: "go"; place: Partial<Place> }
@@ -59,6 +61,16 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       const place = within(action.place ?? state.place, action.files);
       if (same(action.files, state.now.files)) return { ...state, place };
       return { ...pushed(state), now: { files: action.files, why: action.why }, place };
+    }
+    case "open": {
+      const name = freeName(state.now.files, action.file.name);
+      const files = [...state.now.files, { name, text: action.file.text }];
+      return reduce(state, {
+        type: "edit",
+        files,
+        why: action.why,
+        place: { file: name, object: 0, block: 0 },
+      });
     }
     case "typed": {
       const files = withText(state.now.files, action.file, action.text);

@@ -7,7 +7,7 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useReducer, useRef } from "react";
 import type { PolicyFile } from "../api";
 import { useSession } from "../shell/session";
-import { freeName, type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
+import { type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
 
 export interface WorkspaceHandle {
   files: readonly PolicyFile[];
@@ -80,11 +80,7 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
           ...(place === undefined ? {} : { place }),
         }),
       typed: (name, text) => dispatch({ type: "typed", file: name, text, at: Date.now() }),
-      open: (file, why) => {
-        const name = freeName(files, file.name);
-        const place = { file: name, object: 0, block: 0 };
-        dispatch({ type: "edit", files: [...files, { name, text: file.text }], why, place });
-      },
+      open: (file, why) => dispatch({ type: "open", file, why }),
       go: (place) => dispatch({ type: "go", place }),
       undo: () => dispatch({ type: "undo" }),
       redo: () => dispatch({ type: "redo" }),
