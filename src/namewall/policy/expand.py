@@ -46,12 +46,15 @@ class CidrGroup:
 
     @classmethod
     def parse(cls, obj: Mapping[str, object]) -> CidrGroup:
-        """From an object that validated; what is no prefix is left out."""
+        """From an object that validated; what is no prefix and no label is left out."""
         metadata: Any = obj["metadata"]
         spec: Any = obj.get("spec") or {}
         prefixes = map(parse_cidr, spec.get("externalCIDRs") or ())
         known = frozenset(prefix for prefix in prefixes if prefix is not None)
-        return cls(metadata["name"], metadata.get("labels") or {}, known)
+        labels = metadata.get("labels")
+        pairs = labels.items() if isinstance(labels, dict) else ()
+        texts = {key: value for key, value in pairs if isinstance(value, str)}
+        return cls(str(metadata.get("name") or ""), texts, known)
 
 
 def expand(

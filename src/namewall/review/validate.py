@@ -61,7 +61,11 @@ def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
         if obj.get("apiVersion") != "cilium.io/v2":
             text = f"`{obj.get('apiVersion')}` is no version of {CIDR_GROUP}; use cilium.io/v2"
             return None, [Problem("apiVersion", text, "schema")], []
-        return None, validate(crd_schema(CIDR_GROUP), obj), []
+        problems = validate(crd_schema(CIDR_GROUP), obj)
+        name = (obj.get("metadata") or {}).get("name") if not problems else ""
+        if not problems and (not isinstance(name, str) or not name):
+            problems = [Problem("metadata.name", f"{CIDR_GROUP} must have name", "schema")]
+        return None, problems, []
     policy, problems = parse(obj)
     return policy, problems, [] if policy is None else enforceable(policy)
 
