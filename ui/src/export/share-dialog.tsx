@@ -43,16 +43,18 @@ export default function ShareDialog({ drawing, block, onClose }: Props) {
   const name = drawing?.name || "policy";
   return (
     <Dialog title="Share" onClose={onClose}>
-      <label className="field">
-        <span>Link that holds the policy</span>
-        <textarea
-          readOnly
-          rows={4}
-          className="mono"
-          value={link}
-          onFocus={(event) => event.target.select()}
-        />
-      </label>
+      {link !== "" && (
+        <label className="field">
+          <span>Link that holds the policy</span>
+          <textarea
+            readOnly
+            rows={4}
+            className="mono"
+            value={link}
+            onFocus={(event) => event.target.select()}
+          />
+        </label>
+      )}
       {files.length > 1 && (
         <label className="row">
           <input type="checkbox" checked={all} onChange={() => setAll(!all)} />
@@ -65,7 +67,7 @@ export default function ShareDialog({ drawing, block, onClose }: Props) {
         fragment, which browsers do not send; without your token.
       </p>
       <div className="row">
-        <button type="button" className="main" onClick={() => copy(link, "link")}>
+        <button type="button" className="main" disabled={link === ""} onClick={() => copy(link, "link")}>
           Copy the link
         </button>
       </div>
