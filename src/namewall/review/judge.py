@@ -23,6 +23,7 @@ from namewall.review.wrong import Wrong
 Row = dict[str, Any]
 MOST = 1000
 """Problems, and findings, that one answer holds."""
+NO_FIX: Row = {"fix": None, "fixable": None}
 MOST_WRITTEN = 30_000
 """Characters of files that are written anew for the fixes of one answer."""
 
@@ -35,8 +36,8 @@ def judged(files: Iterable[File]) -> Row:
     problems = [_broken(each) for each in papers.broken]
     for one, found in zip(papers.placed, verdicts, strict=True):
         for problem in found.problems:
-            fix = fixes.of_problem(one, problem.path) if len(problems) < MOST else None
-            problems.append({**_problem(one, problem), "fix": fix})
+            fix = fix_of_problem(one, problem.path) if len(problems) < MOST else None
+            problems.append({**_problem(one, problem), **fixes.row(one, fix)})
     for scenario in papers.scenarios:
         problems += [_broken(each) for each in scenario.complaints]
     catalog = papers.catalog(verdicts)
@@ -47,7 +48,7 @@ def judged(files: Iterable[File]) -> Row:
     for scenario in papers.scenarios:
         if scenario.scenario is not None:
             findings += [
-                {**each, "column": 1, "fix": None} for each in linted(scenario.policies, scenario, ignored)
+                {**each, "column": 1, **NO_FIX} for each in linted(scenario.policies, scenario, ignored)
             ]
     return {
         "objects": list(_objects(papers, verdicts)),
@@ -101,7 +102,7 @@ def _broken(complaint: Complaint) -> Row:
         "path": complaint.path or None,
         "message": complaint.message,
         "source": "yaml" if complaint.origin == "yaml" else "agent",
-        "fix": None,
+        **NO_FIX,
     }
 
 
@@ -114,27 +115,25 @@ def _problem(one: Placed, problem: Complaint) -> Row:
 def _finding(one: Placed, finding: Finding, fixes: _Fixes) -> Row:
     path = ".".join(part for part in (one.path, finding.path) if part)
     column = one.document.place_of(path)[1]
-    return {**row(one, finding), "column": column, "fix": fixes.of_finding(one, finding.rule, finding.path)}
+    fix = fix_of_finding(fixes.papers, one, finding.rule, finding.path)
+    return {**row(one, finding), "column": column, **fixes.row(one, fix)}
 
 
 class _Fixes:
-    """Fixes of one answer. Making the text of one takes as long as reading its file: in long files only the label is
-    given, and the text when it is asked for."""
+    """Fixes of one answer. Making the text of one takes as long as reading its file: in long files there is only the
+    label, and the text when it is asked for."""
 
     def __init__(self, papers: Papers) -> None:
-        self._papers, self._left = papers, MOST_WRITTEN
+        self.papers, self._left = papers, MOST_WRITTEN
 
-    def of_finding(self, one: Placed, rule: str, path: str) -> Row | None:
-        return self._row(one, fix_of_finding(self._papers, one, rule, path))
-
-    def of_problem(self, one: Placed, path: str) -> Row | None:
-        return self._row(one, fix_of_problem(one, path))
-
-    def _row(self, one: Placed, fix: Fix | None) -> Row | None:
+    def row(self, one: Placed, fix: Fix | None) -> Row:
         if fix is None:
-            return None
-        self._left -= len(self._papers.texts[one.source])
-        return {"label": fix[0], "files": None} if self._left < 0 else written(self._papers, one, fix)
+            return NO_FIX
+        self._left -= len(self.papers.texts[one.source])
+        if self._left < 0:
+            return {"fix": None, "fixable": fix[0]}
+        found = written(self.papers, one, fix)
+        return NO_FIX if found is None else {"fix": found, "fixable": fix[0]}
 
 
 def written(papers: Papers, one: Placed, fix: Fix) -> Row | None:

@@ -35,6 +35,7 @@ def test_the_wheel_carries_the_object_the_schemas_and_no_sources_of_it(wheel: Pa
     assert [name for name in names if name.endswith(".bpf.o")]
     assert not [name for name in names if name.endswith(".bpf.c")]
     assert "namewall/py.typed" in names
+    assert "namewall/editor/static/index.html" in names
 
 
 def test_pip_install_in_an_empty_venv_gives_a_working_program(wheel: Path, tmp_path: Path) -> None:
