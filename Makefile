@@ -76,6 +76,7 @@ bench-churn: setup-bench  ## addresses that never stay, a flood of names, 10,000
 
 bench-editor: setup-test  ## the policy editor: cold start, judging 2,000 lines, what the page loads, 500 flows a second
 	$(PY) -m bench.editor
+	$(PY) -m bench.live_page
 
 lock: setup-test    ## requirements.lock from pyproject.toml
 	$(PY) -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras -o requirements.lock pyproject.toml

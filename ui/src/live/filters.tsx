@@ -1,6 +1,6 @@
 /** The filter bar of map and table: it filters as you type. */
 
-import { useId, useState } from "react";
+import { memo, useId, useMemo, useState } from "react";
 import type { Filter } from "./model/filter";
 import { EVERYTHING, isEverything, portProblem } from "./model/filter";
 import type { Direction, Verdict } from "./model/flow";
@@ -8,9 +8,16 @@ import { VERDICTS } from "./model/flow";
 import { useLive } from "./use-live";
 import { VERDICT_WORDS } from "./verdict";
 
+const PORTS = ["443", "80", "53/UDP", "TCP", "UDP"];
+const MOST_OPTIONS = 300;
+
 export function Filters({ filter, onChange }: { filter: Filter; onChange: (next: Filter) => void }) {
   const live = useLive();
   const id = useId();
+  const workloads = useMemo(
+    () => live.workloads.map((each) => `${each.namespace}/${each.name}`),
+    [live.workloads],
+  );
   const problem = portProblem(filter.port);
   const [more, setMore] = useState(false);
   const busy = !isEverything(filter);
@@ -34,7 +41,7 @@ export function Filters({ filter, onChange }: { filter: Filter; onChange: (next:
         <Word
           label="Workload"
           value={filter.workload}
-          list={live.workloads.map((each) => `${each.namespace}/${each.name}`)}
+          list={workloads}
           onChange={(workload) => onChange({ ...filter, workload })}
           hint="part of namespace/name; !word leaves out"
         />
@@ -49,7 +56,7 @@ export function Filters({ filter, onChange }: { filter: Filter; onChange: (next:
           label="Port"
           narrow
           value={filter.port}
-          list={["443", "80", "53/UDP", "TCP", "UDP"]}
+          list={PORTS}
           onChange={(port) => onChange({ ...filter, port })}
           hint="443, 8000-8999, 53/UDP"
           problem={problem}
@@ -118,11 +125,7 @@ function Word({ label, value, list, hint, problem = "", narrow = false, onChange
         aria-describedby={problem ? `${id}-problem` : undefined}
         onChange={(event) => onChange(event.target.value)}
       />
-      <datalist id={`${id}-list`}>
-        {list.slice(0, 300).map((each) => (
-          <option key={each} value={each} />
-        ))}
-      </datalist>
+      <Options id={`${id}-list`} list={list} />
       {problem && (
         <span id={`${id}-problem`} className="live-problem" role="alert">
           {problem}
@@ -131,3 +134,14 @@ function Word({ label, value, list, hint, problem = "", narrow = false, onChange
     </div>
   );
 }
+
+/** Hundreds of elements that typing need not touch. */
+const Options = memo(function Options({ id, list }: { id: string; list: readonly string[] }) {
+  return (
+    <datalist id={id}>
+      {list.slice(0, MOST_OPTIONS).map((each) => (
+        <option key={each} value={each} />
+      ))}
+    </datalist>
+  );
+});

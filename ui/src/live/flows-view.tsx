@@ -1,6 +1,6 @@
 /** The flow table: `namewall observe` to look at. */
 
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import { useSession } from "../shell/session";
 import { Filters } from "./filters";
 import { FlowDetails } from "./flow-details";
@@ -21,7 +21,8 @@ export default function FlowsView() {
 
 function Flows() {
   const [filter, setFilter] = useFilter("flows");
-  const test = useMemo(() => compileFilter(filter), [filter]);
+  const wanted = useDeferredValue(filter); // typing does not wait for the rows
+  const test = useMemo(() => compileFilter(wanted), [wanted]);
   const { matches, version } = useMatches(test, 100);
   const [shown, setShown] = useState(keptColumns);
   const [paused, setPaused] = useState(false);

@@ -1,6 +1,6 @@
 /** The service map: who speaks to whom, as it happens, with the same graph as a list beside it. */
 
-import { useCallback, useState } from "react";
+import { useCallback, useDeferredValue, useState } from "react";
 import { useSession } from "../shell/session";
 import { Filters } from "./filters";
 import "./live.css";
@@ -32,7 +32,7 @@ function LiveMap() {
   const narrow = useMedia("(max-width: 760px)");
   const [choice, setShown] = useState<Shown | null>(null);
   const shown = choice ?? (wide ? "both" : "map");
-  const map = useMap(filter, dns, narrow ? 0.65 : shown === "both" ? 1.45 : 2);
+  const map = useMap(useDeferredValue(filter), dns, narrow ? 0.65 : shown === "both" ? 1.45 : 2);
   const select = useCallback((next: Selection | null) => setSelected(next), []);
   const word = find.trim().toLowerCase();
   const cards = map.view.frames.flatMap((frame) => frame.cards);
@@ -132,7 +132,7 @@ function LiveMap() {
             }}
           />
         ) : (
-          shown !== "map" && <MapList map={map} find={word} onSelect={setSelected} />
+          shown !== "map" && <MapList map={map} find={word} onSelect={select} />
         )}
       </div>
     </div>

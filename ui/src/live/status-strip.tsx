@@ -13,7 +13,7 @@ export function StatusStrip() {
   const lost = [...store.lost.values()].reduce((sum, count) => sum + count, 0);
   const rate = connection.rate(now);
   return (
-    <div className="live-status">
+    <div className="live-status" data-total={store.total}>
       <span className={`live-dot ${state.kind}`} aria-hidden="true" />
       <span role="status">{stateWords(state)}</span>
       {rate !== null && (

@@ -12,7 +12,7 @@ import {
   useReactFlow,
   useStore,
 } from "@xyflow/react";
-import { useCallback, useEffect, useMemo, useRef } from "react";
+import { memo, useCallback, useEffect, useMemo, useRef } from "react";
 import { useTheme } from "../../shell/theme";
 import type { Curve } from "../model/curve";
 import type { Card, View } from "../model/view";
@@ -52,15 +52,17 @@ const MANY = 60;
 /** Pixels below which the words of a link stand before its middle: where two cross they differ. */
 const SHORT = 240;
 
-export function FlowMap(props: Props) {
+export const FlowMap = memo(function FlowMap(props: Props) {
+  const { toggle } = props.map;
+  const actions = useMemo(() => ({ toggle }), [toggle]);
   return (
     <ReactFlowProvider>
-      <MapActions value={{ toggle: props.map.toggle }}>
+      <MapActions value={actions}>
         <Plane {...props} />
       </MapActions>
     </ReactFlowProvider>
   );
-}
+});
 
 function Plane({ map, selected, onSelect, find, goto }: Props) {
   const [theme] = useTheme();

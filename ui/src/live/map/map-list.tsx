@@ -1,6 +1,6 @@
 /** The same graph as a list: edge by edge, for screen readers and for whoever would rather read. */
 
-import { useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { To } from "../links";
 import { portText } from "../model/flow";
 import type { Edge } from "../model/graph";
@@ -11,7 +11,7 @@ import type { MapState } from "./use-map";
 
 const FIRST = 100;
 
-export function MapList({
+export const MapList = memo(function MapList({
   map,
   find,
   onSelect,
@@ -82,7 +82,7 @@ export function MapList({
       )}
     </section>
   );
-}
+});
 
 /** What was dropped first, then what would be, then by number. */
 function byImportance(a: Edge, b: Edge): number {

@@ -1,6 +1,6 @@
 /** The map's state: flows in, view and places out. Counts are drawn twice a second, places when they are known. */
 
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { connection } from "../connection";
 import type { Curve } from "../model/curve";
 import { curveBetween } from "../model/curve";
@@ -87,19 +87,18 @@ export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
 
   const { placed, problem } = usePlaces(model, view, aspect);
   const curves = useCurves(view, placed);
-  return {
-    model,
-    view,
-    placed,
-    curves,
-    pulses,
-    problem,
-    toggle: (group) => {
-      const open = view.frames.find((frame) => frame.id === group)?.open ?? false;
-      setChosen((before) => new Map(before).set(group, !open));
-    },
-    openAll: (open) => setChosen(new Map(view.frames.map((frame) => [frame.id, open]))),
-  };
+  const toggle = useCallback((group: string) => {
+    const open = latest.current.frames.find((frame) => frame.id === group)?.open ?? false;
+    setChosen((before) => new Map(before).set(group, !open));
+  }, []);
+  const openAll = useCallback(
+    (open: boolean) => setChosen(new Map(latest.current.frames.map((frame) => [frame.id, open]))),
+    [],
+  );
+  return useMemo(
+    () => ({ model, view, placed, curves, pulses, problem, toggle, openAll }),
+    [model, view, placed, curves, pulses, problem, toggle, openAll],
+  );
 }
 
 /**
