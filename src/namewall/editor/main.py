@@ -47,7 +47,13 @@ def serve(listener: socket.socket, settings: Settings, started: Callable[[], Non
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     asyncio.run(_serve(listener, settings, started))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A page that shows flows has a request open when the server ends: that is how it should be."""
+    return "timeout graceful shutdown" not in record.getMessage()
 
 
 async def _serve(listener: socket.socket, settings: Settings, started: Callable[[], None]) -> None:
