@@ -31,6 +31,15 @@ def test_cidr_groups_are_their_prefixes(item: dict[str, object]) -> None:
     )
 
 
+def test_prefixes_of_a_group_have_the_exceptions_that_meet_them() -> None:
+    """Each exception is a CIDR class of the kernel's tables; what no prefix meets would be one for nothing."""
+    texts = ["198.51.100.64/26", "198.51.0.0/16", "203.0.113.0/24"]
+    policy = good(egress({"toCIDRSet": [{"cidrGroupRef": "office", "except": texts}]}))
+    meeting = (ip_network("198.51.100.64/26"), ip_network("198.51.0.0/16"))
+    (expanded,) = expand([policy], groups=[GROUP])
+    assert expanded.rules[0].peers == (CidrSelector(ip_network("198.51.100.0/24"), meeting),)
+
+
 def test_services_are_their_pods_or_their_addresses() -> None:
     by_name = {"k8sService": {"serviceName": "db", "namespace": "data"}}
     by_label = {"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "x"}}, "namespace": "data"}}
@@ -50,6 +59,7 @@ def test_services_are_their_pods_or_their_addresses() -> None:
     [
         ({"metadata": {"name": "g"}}, CidrGroup("g", {}, frozenset())),
         ({"metadata": {"name": "g", "labels": None}, "spec": None}, CidrGroup("g", {}, frozenset())),
+        ({"metadata": {"labels": {"a": "b", "n": 1}}}, CidrGroup("", {"a": "b"}, frozenset())),
         (
             {
                 "metadata": {"name": "g", "labels": {"a": "b"}},
