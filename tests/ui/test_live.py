@@ -131,7 +131,7 @@ def test_flows_come_as_they_happen_and_are_filtered_as_one_types(page: Page) -> 
     expect(page).to_have_url(re.compile("name=cilium"))
 
 
-def test_pages_of_a_workload_a_name_and_a_policy(page: Page) -> None:
+def test_pages_of_a_workload_a_name_and_a_policy(page: Page, reader: Reader) -> None:
     go(page, "#/live/workload/default/backend")
     expect(page.get_by_text("Egress: denied unless allowed")).to_be_visible()
     expect(page.get_by_role("link", name="default/backend-egress-allow-fqdn")).to_be_visible()
@@ -144,6 +144,17 @@ def test_pages_of_a_workload_a_name_and_a_policy(page: Page) -> None:
     text.fill(text.input_value().replace("kubernetes.io", "example.com"))
     change = page.get_by_role("row").filter(has_text="default/backend → kubernetes.io")
     expect(change.filter(has_text="deny").first).to_be_visible()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("alert")).to_contain_text("configured")
+    stored = reader.type("kubectl get cnp backend-egress-allow-fqdn -o yaml", terminal=False)
+    assert "matchName: example.com" in stored.output
+    # Somebody else changes it while it is edited: applying would undo that.
+    expect(page.get_by_role("button", name="Apply")).to_be_disabled()
+    text.fill(text.input_value() + "# mine\n")
+    assert reader.type(f"kubectl apply -f {FILES['egress_fqdn']}", terminal=False).code == 0
+    expect(page.get_by_text("It was changed on the server")).to_be_visible()
+    page.get_by_role("button", name="Take back").click()
+    expect(text).to_have_value(re.compile("matchName: kubernetes.io"))
 
 
 @pytest.mark.parametrize("where", ["#/map", "#/flows", "#/live", "#/live/workload/default/backend"])

@@ -204,10 +204,14 @@ export interface LivePolicy {
   name: string;
   text: string;
   audit: boolean;
+  /** What `apply` takes as the version that was edited. */
+  resourceVersion?: string | null;
 }
 
 export interface LiveState {
   server: unknown;
+  /** Why there are no names. */
+  problem?: string | null;
   endpoints: LiveEndpoint[];
   names: LiveName[];
   services: LiveService[];
@@ -332,6 +336,7 @@ export const api = {
   allow: (flow: unknown, signal?: AbortSignal) => ask<Allowance>("/api/allow", { flow }, signal),
   whatIf: (files: readonly PolicyFile[], signal?: AbortSignal) =>
     ask<WhatIf>("/api/what-if", { files }, signal),
-  apply: (files: readonly PolicyFile[], dryRun: boolean, signal?: AbortSignal) =>
-    ask<Applied>("/api/apply", { files, dryRun }, signal),
+  /** `versions`: the resourceVersions that were edited, by `KIND/NAMESPACE/NAME`; 409 where another is stored. */
+  apply: (files: readonly PolicyFile[], dryRun: boolean, versions: Record<string, string> = {}) =>
+    ask<Applied>("/api/apply", { files, dryRun, versions }),
 };

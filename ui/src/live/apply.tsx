@@ -12,14 +12,17 @@ export type Progress =
   | { readonly kind: "done" | "refused"; readonly results: Applied["results"] }
   | { readonly kind: "failed"; readonly why: string };
 
+export type Versions = Record<string, string>;
+
 export async function applyFiles(
   files: readonly PolicyFile[],
+  versions: Versions,
   tell: (progress: Progress) => void,
 ): Promise<void> {
   try {
     for (const dryRun of [true, false]) {
       tell({ kind: dryRun ? "trying" : "applying" });
-      const { results } = await api.apply(files, dryRun);
+      const { results } = await api.apply(files, dryRun, versions);
       if (results.some((each) => each.error)) {
         tell({ kind: "refused", results });
         return;
@@ -32,12 +35,12 @@ export async function applyFiles(
   }
 }
 
-/** `[progress, apply]`; the end is announced. */
-export function useApply(): [Progress, (files: readonly PolicyFile[]) => void] {
+/** `[progress, apply]`; the end is announced. `versions` are those that were edited, where that is known. */
+export function useApply(): [Progress, (files: readonly PolicyFile[], versions?: Versions) => void] {
   const announce = useAnnounce();
   const [progress, setProgress] = useState<Progress>({ kind: "idle" });
-  const apply = (files: readonly PolicyFile[]) => {
-    void applyFiles(files, (now) => {
+  const apply = (files: readonly PolicyFile[], versions: Versions = {}) => {
+    void applyFiles(files, versions, (now) => {
       setProgress(now);
       if (now.kind === "done") announce("Applied");
       if (now.kind === "refused" || now.kind === "failed") announce("Not applied");

@@ -99,7 +99,7 @@ export function Overview() {
 }
 
 /** What the server could not ask of the agent. */
-function Missing({ state }: { state: LiveState & { readonly problem?: string | null } }) {
+function Missing({ state }: { state: LiveState }) {
   return state.problem ? <p className="notice warn">Names are missing: {state.problem}</p> : null;
 }
 

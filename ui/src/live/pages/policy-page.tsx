@@ -52,10 +52,24 @@ export function PolicyPage({ kind, namespace, name }: Props) {
 
 function Text({ policy }: { policy: LivePolicy }) {
   const stored = fileOf(policy);
+  const [base, setBase] = useState(policy);
   const [text, setText] = useState(policy.text);
+  const [sent, setSent] = useState("");
   const [progress, apply] = useApply();
   const openFiles = useOpenFiles();
-  const changed = text !== policy.text;
+  const changed = text !== base.text;
+  const overtaken = policy.text !== base.text;
+  const take = () => {
+    setBase(policy);
+    setText(policy.text);
+  };
+  if (overtaken && (!changed || (progress.kind === "done" && text === sent))) take();
+  const applied = () => {
+    // A version rises with every status too: what counts is whether the text that was edited is still there.
+    const version = overtaken ? base.resourceVersion : policy.resourceVersion;
+    setSent(text);
+    apply(files, version ? { [`${policy.kind}/${policy.namespace ?? ""}/${policy.name}`]: version } : {});
+  };
   const files = useMemo(() => [{ name: stored.name, text }], [stored.name, text]);
   const busy = progress.kind === "trying" || progress.kind === "applying";
   return (
@@ -66,10 +80,10 @@ function Text({ policy }: { policy: LivePolicy }) {
           <button type="button" onClick={() => openFiles(files, `open ${policy.name}`)}>
             Open in the editor
           </button>
-          <button type="button" disabled={!changed} onClick={() => setText(policy.text)}>
+          <button type="button" disabled={!changed} onClick={take}>
             Take back
           </button>
-          <button type="button" className="main" disabled={!changed || busy} onClick={() => apply(files)}>
+          <button type="button" className="main" disabled={!changed || busy} onClick={applied}>
             {busy ? "Applying …" : "Apply"}
           </button>
         </div>
@@ -86,6 +100,12 @@ function Text({ policy }: { policy: LivePolicy }) {
         />
         <div className="column">
           <ApplyResult progress={progress} />
+          {overtaken && (
+            <p className="notice warn" role="alert">
+              It was changed on the server since you began; applying is refused. “Take back” shows the new
+              text.
+            </p>
+          )}
           {changed ? (
             <WhatWouldChange files={files} />
           ) : (

@@ -68,6 +68,15 @@ export function FlowTable({
     setFrozen(null);
   }, []);
 
+  // Who opens a flow reads.
+  const open = useCallback(
+    (row: Row) => {
+      setFrozen((before) => before ?? matches.list.newest()?.seq ?? 0);
+      onOpen(row);
+    },
+    [matches, onOpen],
+  );
+
   const move = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor((height - HEAD) / rowHeight) - 1);
     const now = selected ? count - list.countUntil(selected.seq) : -1;
@@ -81,7 +90,7 @@ export function FlowTable({
     };
     if (event.key === "Enter" && selected) {
       event.preventDefault();
-      onOpen(selected);
+      open(selected);
       return;
     }
     const wanted = steps[event.key];
@@ -138,7 +147,7 @@ export function FlowTable({
                 columns={columns}
                 height={rowHeight}
                 selected={row === selected}
-                onOpen={onOpen}
+                onOpen={open}
               />
             ))}
             <Gap height={Math.max(0, count - end) * rowHeight} columns={columns.length} />
