@@ -24,7 +24,7 @@ type Shown = "both" | "map" | "list";
 
 function LiveMap() {
   const [filter, setFilter] = useFilter("map");
-  const [dns, setDns] = useState(false);
+  const [background, setBackground] = useState(false);
   const [selected, setSelected] = useState<Selection | null>(null);
   const [find, setFind] = useState("");
   const [goto, setGoto] = useState(0);
@@ -32,7 +32,7 @@ function LiveMap() {
   const narrow = useMedia("(max-width: 760px)");
   const [choice, setShown] = useState<Shown | null>(null);
   const shown = choice ?? (wide ? "both" : "map");
-  const map = useMap(useDeferredValue(filter), dns, narrow ? 0.65 : shown === "both" ? 1.45 : 2);
+  const map = useMap(useDeferredValue(filter), background, narrow ? 0.65 : shown === "both" ? 1.45 : 2);
   const select = useCallback((next: Selection | null) => setSelected(next), []);
   const word = find.trim().toLowerCase();
   const cards = map.view.frames.flatMap((frame) => frame.cards);
@@ -80,11 +80,11 @@ function LiveMap() {
         <div className="live-bar-end">
           <button
             type="button"
-            aria-pressed={dns}
-            onClick={() => setDns(!dns)}
-            title="Questions for names; those refused are always drawn"
+            aria-pressed={background}
+            onClick={() => setBackground(!background)}
+            title="DNS questions that passed, and neighbours on a link that look for each other"
           >
-            DNS
+            Background
           </button>
           <button type="button" onClick={() => map.openAll(true)}>
             Open all

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { isBackground } from "../../src/live/model/background";
 import {
   compileFilter,
   EVERYTHING,
@@ -123,6 +124,21 @@ describe("a line of the stream", () => {
     expect(reasonWords("POLICY_DENIED")).toBe("Policy denied");
     expect(reasonWords("DNS_REFUSED")).toBe("DNS refused");
   });
+});
+
+test("background is what passed of DNS, and neighbours that look for each other", () => {
+  const dns = {
+    l4: { UDP: { destination_port: 53 } },
+    IP: { source: "10.0.0.1", destination: "10.96.0.10" },
+  };
+  expect(isBackground(row(dns))).toBe(true);
+  expect(isBackground(row({ ...dns, verdict: "DROPPED" }))).toBe(false);
+  const between = (source: string, destination: string) =>
+    row({ verdict: "DROPPED", IP: { source, destination } });
+  expect(isBackground(between("fe80::1", "ff02::2"))).toBe(true);
+  expect(isBackground(between("2001:db8::1", "febf::1"))).toBe(true);
+  expect(isBackground(between("10.0.0.1", "169.254.169.254"))).toBe(false);
+  expect(isBackground(between("fd4e::1", "2001:db8::2"))).toBe(false);
 });
 
 test("whole lines come out of pieces, wherever they were cut", () => {

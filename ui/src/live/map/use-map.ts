@@ -2,11 +2,11 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { connection } from "../connection";
+import { isBackground } from "../model/background";
 import type { Curve } from "../model/curve";
 import { curveBetween } from "../model/curve";
 import type { Filter } from "../model/filter";
 import { compileFilter, isEverything } from "../model/filter";
-import type { Row } from "../model/flow";
 import type { Placed } from "../model/layout";
 import { Layouts } from "../model/layout";
 import { linkOf, MapModel } from "../model/mapModel";
@@ -35,16 +35,13 @@ export interface MapState {
   readonly openAll: (open: boolean) => void;
 }
 
-/** `dns`: whether questions for names are drawn as well; those refused always are. `aspect` is width by height of the window. */
-export function useMap(filter: Filter, dns: boolean, aspect: number): MapState {
+/** `background`: whether that is drawn too (model/background.ts). `aspect` is width by height of the window. */
+export function useMap(filter: Filter, background: boolean, aspect: number): MapState {
   const live = useLive();
   const model = useMemo(() => {
     const test = compileFilter(filter);
-    return new MapModel(
-      connection.store,
-      (row) => (dns || row.verdict !== "forwarded" || !isDns(row)) && test(row),
-    );
-  }, [filter, dns]);
+    return new MapModel(connection.store, (row) => (background || !isBackground(row)) && test(row));
+  }, [filter, background]);
   const [version, setVersion] = useState(0);
   const [chosen, setChosen] = useState<ReadonlyMap<string, boolean>>(new Map());
   const pulses = useMemo(() => new Pulses(), []);
@@ -133,11 +130,6 @@ function usePlaces(model: MapModel, view: View, aspect: number): { placed: Place
       });
   }, [shape, layouts]);
   return { placed, problem };
-}
-
-/** A question for a name, or its answer. */
-function isDns(row: Row): boolean {
-  return row.port === 53 || row.kind.startsWith("dns-");
 }
 
 /** Lines that did not change are the same objects. */
