@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 // The server that a page under development asks: `namewall editor` or `namewall up` on this machine.
 const SERVER = "http://127.0.0.1:7480";
@@ -16,5 +16,6 @@ export default defineConfig({
     reportCompressedSize: true,
     chunkSizeWarningLimit: 2000, // elkjs, loaded with the map alone
   },
+  test: { setupFiles: ["tests/seed.ts"], testTimeout: 120_000 },
   server: { proxy: { "/api": { target: SERVER, changeOrigin: true } } },
 });

@@ -3,7 +3,7 @@
  *
  * The live views are loaded when they are first opened; the policy editor is the first page.
  */
-import { type ComponentType, lazy, Suspense } from "react";
+import { type ComponentType, lazy, Suspense, useEffect } from "react";
 import { PolicyView } from "./policy-view";
 import { Announcer } from "./shell/announcer";
 import { Boundary } from "./shell/boundary";
@@ -44,6 +44,10 @@ function Shell() {
   const route = useRoute();
   const { session, error } = useSession();
   const tab = TABS.find((one) => one.name === route.tab) ?? TABS[0];
+  const title = tab?.title;
+  useEffect(() => {
+    document.title = `${title} · Namewall`;
+  }, [title]);
   if (tab === undefined) return null;
   const View = tab.view;
   return (

@@ -1,6 +1,6 @@
 /** Live workloads, names and addresses to choose from in fields; empty where nothing is live. */
 import { useEffect, useState } from "react";
-import { api } from "../api";
+import { api, type LiveEndpoint } from "../api";
 import { useSession } from "../shell/session";
 
 export interface Choices {
@@ -10,9 +10,11 @@ export interface Choices {
   /** As `app=web`. */
   labels: string[];
   services: string[];
+  /** Pods, by `namespace/name`. */
+  workloads: LiveEndpoint[];
 }
 
-const NONE: Choices = { names: [], addresses: [], namespaces: [], labels: [], services: [] };
+const NONE: Choices = { names: [], addresses: [], namespaces: [], labels: [], services: [], workloads: [] };
 
 export function useChoices(): Choices {
   const { live } = useSession();
@@ -32,6 +34,7 @@ export function useChoices(): Choices {
           addresses: unique(addresses.map((one) => (one.includes(":") ? `${one}/128` : `${one}/32`))),
           namespaces: unique(state.endpoints.map((one) => one.namespace)),
           labels: unique(pairs),
+          workloads: state.endpoints,
           services: unique(state.services.map((one) => one.name)),
         });
       })

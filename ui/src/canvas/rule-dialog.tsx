@@ -63,11 +63,13 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
   const direction = target.mode === "add" ? target.direction : target.card.rule.direction;
   const lane = target.mode === "add" ? target.lane : target.card.lane;
   const [action, setAction] = useState<Action>(rule?.action ?? "allow");
-  const [form, setForm] = useState<PeerForm>(() => {
+  const [initial] = useState(() => {
     const empty = emptyForm(kind, direction, lane);
-    return target.mode === "edit" ? formOf(target.peer.peer, empty) : empty;
+    const form = target.mode === "edit" ? formOf(target.peer.peer, empty) : empty;
+    return { form, groups: groupForms(rule, drawing) };
   });
-  const [groups, setGroups] = useState<GroupForm[]>(() => groupForms(rule, drawing));
+  const [form, setForm] = useState<PeerForm>(initial.form);
+  const [groups, setGroups] = useState<GroupForm[]>(initial.groups);
   const [dnsChoice, setDnsChoice] = useState<DnsChoice>("any");
   const [errors, setErrors] = useState<FieldErrors>({});
   const choices = useChoices();
@@ -79,8 +81,16 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const old = target.mode === "edit" ? target.peer.peer : null;
-    const { peers, errors: wrong } = peersOf({ ...form, kind: shown }, kind, old);
-    const said = groups.map((group) => readPorts(group.ports, kind === "NetworkPolicy"));
+    // What was not touched stays as it is written, however odd.
+    const untouched = old !== null && equal({ ...form, kind: shown }, initial.form);
+    const { peers, errors: wrong } = untouched
+      ? { peers: [old], errors: {} as FieldErrors }
+      : peersOf({ ...form, kind: shown }, kind, old);
+    const said = groups.map((group, at) =>
+      rule !== null && group.ports === initial.groups[at]?.ports
+        ? null
+        : readPorts(group.ports, kind === "NetworkPolicy"),
+    );
     const badPorts = said.find((one) => typeof one === "string");
     if (typeof badPorts === "string") wrong.ports = badPorts;
     if (Object.keys(wrong).length > 0) {
@@ -225,11 +235,14 @@ function groupForms(rule: DrawnRule | null, drawing: Drawing): GroupForm[] {
   return groups;
 }
 
+/** What a ports field says; null where it was not touched. */
+type ReadPorts = { ports: Port[]; icmps: Icmp[] } | null;
+
 /** What differs from the drawing, each as a change of its own on the rule at the same place. */
 function editChanges(
   target: RuleTarget & { mode: "edit" },
   peers: Peer[],
-  read: { ports: Port[]; icmps: Icmp[] }[],
+  read: ReadPorts[],
   dns: NameItem[][],
 ): Change[] {
   const label = target.card.rule.label;
@@ -242,6 +255,7 @@ function editChanges(
     const wanted = read[at];
     if (wanted === undefined) continue;
     changes.push((drawing, block) => {
+      if (wanted === null) return [];
       const rule = again(block);
       const group = rule.groups?.[at] ?? null;
       const fallback = fallbackProtocol(drawing.kind);
@@ -258,16 +272,16 @@ function editChanges(
     changes.push((drawing, block) => {
       const group = again(block).groups?.[at];
       const names = dns[at] ?? [];
-      if (group === undefined || wanted.ports.length === 0) return [];
+      if (group === undefined || wanted?.ports.length === 0) return [];
       const now = (group.dns ?? []).map(({ item }) => item);
       const kept = names.map((one) => now.find((there) => there.value === one.value) ?? one);
       return equal(now, kept) ? [] : setDns(drawing, group, kept);
     });
   }
   changes.push((_drawing, block) => {
-    const rule = again(block);
-    if (before.length > 0) return [];
-    return setIcmps(rule, read[0]?.icmps ?? []);
+    const [first] = read;
+    if (before.length > 0 || !first) return [];
+    return setIcmps(again(block), first.icmps);
   });
   const [first, ...more] = peers;
   if (first !== undefined) {
@@ -279,14 +293,16 @@ function editChanges(
     });
   }
   for (const peer of more) {
-    changes.push((drawing, block) =>
-      addRule(drawing, block, target.card.rule.direction, target.card.rule.action, {
+    changes.push((drawing, block) => {
+      const rule = again(block);
+      const group = rule.groups?.[0];
+      return addRule(drawing, block, rule.direction, rule.action, {
         peer,
-        ports: read[0]?.ports ?? [],
-        icmps: read[0]?.icmps ?? [],
-        dns: null,
-      }),
-    );
+        ports: (group?.ports ?? []).map((one) => one.port),
+        icmps: (rule.icmps ?? []).flatMap((one) => one.types.map(({ icmp }) => icmp)),
+        dns: group?.dns?.map(({ item }) => item) ?? null,
+      });
+    });
   }
   return changes;
 }

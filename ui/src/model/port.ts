@@ -16,7 +16,7 @@ export interface Icmp {
   type: string | number;
 }
 
-const PROTOCOLS = ["TCP", "UDP", "SCTP", "ANY"];
+const PROTOCOLS = ["TCP", "UDP", "SCTP", "ANY", "VRRP", "IGMP"];
 
 export function portOf(value: unknown): Port | null {
   if (!isObject(value)) return null;

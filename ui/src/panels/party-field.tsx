@@ -4,6 +4,7 @@ import type { Choices } from "../canvas/choices";
 import { Field } from "../canvas/field";
 import { ENTITIES } from "../model/peer";
 import { readSelector } from "../model/selector";
+import { WorkloadChoice } from "./workload-choice";
 
 export interface PartyForm {
   kind: "workload" | "name" | "address" | "entity";
@@ -72,6 +73,10 @@ export function PartyField({ legend, form, change, names, error, choices }: Prop
       </label>
       {form.kind === "workload" && (
         <>
+          <WorkloadChoice
+            workloads={choices.workloads}
+            onChoose={(namespace, labels) => set({ namespace, labels })}
+          />
           <Field
             label="Its labels"
             value={form.labels}

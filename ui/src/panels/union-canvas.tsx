@@ -18,6 +18,7 @@ import { LANES } from "../model/draw";
 import { useWorkspace } from "../workspace/workspace";
 import { labelsOf } from "./party-field";
 import { RuleLinks, type ShowLine } from "./rule-links";
+import { WorkloadChoice } from "./workload-choice";
 import "../styles/canvas.css";
 
 interface Props {
@@ -58,6 +59,13 @@ export function UnionCanvas({ show, subject }: Props) {
   return (
     <div className="column">
       <div className="row padded-side">
+        <WorkloadChoice
+          workloads={choices.workloads}
+          onChoose={(chosen, its) => {
+            setNamespace(chosen);
+            setLabels(its);
+          }}
+        />
         <Field
           label="Workload with labels"
           value={labels}

@@ -1,13 +1,9 @@
 /** Nothing is open yet: begin with an empty canvas, a template or a file. */
-import { useEffect } from "react";
 import { NewPolicy } from "./new-policy";
 import { useUpload } from "./upload";
 
 export function Start() {
   const { choose, input, notice } = useUpload();
-  useEffect(() => {
-    document.title = "Namewall";
-  }, []);
   return (
     <div className="start padded column">
       <h1>Who may talk to whom</h1>

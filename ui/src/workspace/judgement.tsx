@@ -25,6 +25,7 @@ export function JudgementProvider({ children }: { children: ReactNode }) {
   const { files } = useWorkspace();
   const [state, setState] = useState<JudgementState>({ judgement: null, files: [], error: null });
   useEffect(() => {
+    if (files.length === 0) return setState({ judgement: null, files, error: null });
     const stop = new AbortController();
     const timer = setTimeout(() => {
       api
