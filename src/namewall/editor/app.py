@@ -123,7 +123,7 @@ def make_app(here: Server) -> ASGIApp:
                 Route("/api/live", live, methods=["GET"]),
                 *(
                     Route(f"/api/{verb}", live, methods=["POST"])
-                    for verb in ("flows", "allow", "what-if", "apply")
+                    for verb in ("ask", "flows", "allow", "what-if", "apply")
                 ),
                 Route(
                     "/{path:path}", page, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

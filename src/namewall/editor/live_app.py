@@ -66,6 +66,15 @@ async def _allow(request: Request, live: Live, judges: Judges) -> Response:
     return raw_reply(body, status)
 
 
+async def _ask(request: Request, live: Live, judges: Judges) -> Response:
+    body = await _object(request)
+    asker = (body.get("from") or {}).get("subject") if isinstance(body.get("from"), dict) else None
+    pod = asker if isinstance(asker, dict) else {}
+    world = await live.world({"source": {"namespace": pod.get("namespace"), "pod_name": pod.get("name")}})
+    status, answer = await asked(judges, "ask", {**body, "world": world})
+    return raw_reply(answer, status)
+
+
 async def _what_if(request: Request, live: Live, judges: Judges) -> Response:
     files = files_of(await _object(request))
     flows, total = await live.seen()
@@ -97,6 +106,7 @@ async def _apply(request: Request, live: Live, judges: Judges) -> Response:
 HANDLERS: Mapping[str, Callable[[Request, Live, Judges], Awaitable[Response]]] = {
     "/api/live": _state,
     "/api/flows": _flows,
+    "/api/ask": _ask,
     "/api/allow": _allow,
     "/api/what-if": _what_if,
     "/api/apply": _apply,

@@ -87,6 +87,10 @@ def _schema(body: Row) -> Row:
     }
 
 
+def _ask(body: Row) -> Row:
+    return explained(files_of(body), body, body["world"])
+
+
 def _allow(body: Row) -> Row:
     return allowance(body["world"], body.get("flow"))
 
@@ -103,7 +107,8 @@ ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "diff": _diff,
     "convert": _convert,
     "schema": _schema,
+    "ask": _ask,
     "allow": _allow,
     "what-if": _what_if,
 }
-"""The last two also want the `world`, which the server knows."""
+"""The last three also want the `world`, which the server knows."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from namewall.model.documents import Document
+from namewall.policy.explain.anatomy import key_of
 from namewall.policy.explain.flow import Explanation, catalog_of, document, explain
 from namewall.policy.scenario_parse import protocol_of
 from namewall.review.complaints import clean
 from namewall.review.explain import lines
+from namewall.review.live import file_name, text_of
 from namewall.review.objects import CIDR_GROUP
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import ScenarioFile, place
@@ -30,9 +32,11 @@ NODES = ("host", "remote-node", "kube-apiserver", "health", "ingress")
 
 @dataclass
 class World:
-    """A scenario document that grows by the parties of a question."""
+    """A scenario document that grows by the parties of a question. `live`: it holds a cluster's workloads, and a
+    subject of the same name is one of them."""
 
     document: Row
+    live: bool = False
 
     def word(self, party: Any, path: str, name: str) -> str:
         """The word by which a query names the party. Raises Wrong."""
@@ -63,10 +67,15 @@ class World:
         if not isinstance(value, Mapping):
             raise Wrong("want {namespace, labels, name}", path)
         labels, namespace = value.get("labels") or {}, value.get("namespace") or "default"
+        for key, text in (("namespace", namespace), ("name", value.get("name") or "")):
+            if not isinstance(text, str):
+                raise Wrong("want a text", f"{path}.{key}")
+        taken = {(row["namespace"], row["name"]) for row in self.document["endpoints"]}
+        if self.live and (namespace, value.get("name")) in taken:
+            return f"{namespace}/{value['name']}"
         name = value.get("name") or next(
             (str(v) for k, v in sorted(_dict(labels).items()) if k == "app" and v), name
         )
-        taken = {(row["namespace"], row["name"]) for row in self.document["endpoints"]}
         while (namespace, name) in taken:
             name = f"{name}-2"
         row = {"name": name, "namespace": namespace, "labels": labels}
@@ -85,14 +94,24 @@ def _dict(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def explained(files: Iterable[File], asked: Mapping[str, Any]) -> Row:
-    """The answer of `POST /api/explain`. `asked` has `from`, `to`, `port`, `protocol` and `question`. Raises Wrong."""
-    papers = Papers.read(files)
-    file, world = _asked(papers, asked)
+def explained(files: Iterable[File], asked: Mapping[str, Any], cluster: Row | None = None) -> Row:
+    """The answer of `POST /api/explain`. `asked` has `from`, `to`, `port`, `protocol` and `question`. With `cluster`, a
+    scenario document, of `POST /api/ask`: the files stand in place of its policies of the same names. Raises Wrong."""
+    given = list(files)
+    papers = Papers.read(given)
+    if cluster is not None:
+        mine = {one.key for one in papers.placed}
+        stored = [obj for obj in cluster.pop("policies") if key_of(obj) not in mine]
+        papers = Papers.read([*given, *((file_name(obj), text_of(obj)) for obj in stored)])
+    world = World({"endpoints": []}) if cluster is None else World(cluster, True)
+    file = _asked(papers, asked, world)
     assert file.scenario is not None
     catalog = catalog_of(file.scenario, [one.object for one in file.policies], file.document.value)
     found = explain(file.scenario, catalog, file.scenario.queries[0])
     after = None if found.patch is None else patched(papers, file.policies, found.patch.changes)
+    if after is not None:
+        names = {name for name, _ in given}
+        after = [(n, text) for n, text in after if n in names or papers.texts.get(n) != text]
     return {
         "query": str(found.query),
         **document(catalog, found, file.line_of_rule),
@@ -102,8 +121,7 @@ def explained(files: Iterable[File], asked: Mapping[str, Any]) -> Row:
     }
 
 
-def _asked(papers: Papers, asked: Mapping[str, Any]) -> tuple[ScenarioFile, World]:
-    world = World({"endpoints": []})
+def _asked(papers: Papers, asked: Mapping[str, Any], world: World) -> ScenarioFile:
     query: Row = {"from": world.word(asked.get("from"), "from", "workload")}
     target = world.word(asked.get("to"), "to", "peer")
     query["to"] = f"[{target}]" if target.count(":") > 1 else target
@@ -134,7 +152,7 @@ def _asked(papers: Papers, asked: Mapping[str, Any]) -> tuple[ScenarioFile, Worl
         first = file.complaints[0]
         path = first.path.removeprefix("queries[0].")
         raise Wrong(first.message, path or None)
-    return file, world
+    return file
 
 
 def _test(papers: Papers, world: World, found: Explanation) -> str:
@@ -153,5 +171,8 @@ def _test(papers: Papers, world: World, found: Explanation) -> str:
     spaces = [space for space in world.document.get("namespaces", ()) if space["labels"]]
     if spaces:
         document["namespaces"] = spaces
+    for key in ("services", "externals", "strictDnsRules"):
+        if world.document.get(key):
+            document[key] = world.document[key]
     document |= {"endpoints": world.document["endpoints"], "tests": [test]}
     return block_yaml(document)

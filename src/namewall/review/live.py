@@ -12,6 +12,7 @@ from typing import Any
 from namewall.kube import resources
 from namewall.kube.merge import LAST_APPLIED
 from namewall.kube.resources import Resource
+from namewall.policy.explain.words import SHORT
 from namewall.review.yaml_writing import block_yaml
 
 Object = dict[str, Any]
@@ -68,6 +69,16 @@ def text_of(obj: Object) -> str:
         kept["annotations"] = annotations
     head = {key: written.pop(key) for key in ("apiVersion", "kind")}
     return block_yaml({**head, "metadata": kept, **written})
+
+
+def file_name(obj: Object) -> str:
+    """`default/backend.cnp.yaml`."""
+    kind, metadata = obj["kind"], obj["metadata"]
+    short = SHORT.get(kind, kind.lower())
+    namespace = (
+        "" if kind == "CiliumClusterwideNetworkPolicy" else f"{metadata.get('namespace') or 'default'}/"
+    )
+    return f"{namespace}{metadata['name']}.{short}.yaml"
 
 
 def endpoint(pod: Object) -> Object:

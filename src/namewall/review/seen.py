@@ -6,7 +6,7 @@ A flow is one of Hubble's as JSON (docs/agent-api.md), the world a scenario docu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
@@ -17,14 +17,15 @@ from namewall.model.labels import RESERVED_LABELS, Labels
 from namewall.model.names import fqdn
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import Decision, PeerFacts, decide
+from namewall.policy.explain.anatomy import key_of
 from namewall.policy.explain.flow import catalog_of, document, explain, rule_row
-from namewall.policy.explain.words import SHORT
 from namewall.policy.lookup import DNS_REFUSED
 from namewall.policy.ports import NO_NAMES
 from namewall.policy.rules import Policy
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.terms import selecting
+from namewall.review.live import file_name
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import place
 from namewall.review.validate import judge
@@ -157,16 +158,6 @@ def _word(one: Seen, target: bool) -> str:
     return f"[{one.address}]" if target and ":" in one.address else one.address
 
 
-def file_name(obj: Row) -> str:
-    """`default/backend.cnp.yaml`."""
-    kind, metadata = obj["kind"], obj["metadata"]
-    short = SHORT.get(kind, kind.lower())
-    namespace = (
-        "" if kind == "CiliumClusterwideNetworkPolicy" else f"{metadata.get('namespace') or 'default'}/"
-    )
-    return f"{namespace}{metadata['name']}.{short}.yaml"
-
-
 def _diff(old: Row | None, new: Row) -> str:
     before = [] if old is None else block_yaml(old).splitlines(True)
     name = file_name(new)
@@ -217,7 +208,7 @@ def what_if(world: Row, files: Iterable[File], flows: Iterable[Any], total: int)
         if problems := judge(one.object)[0]:
             raise Wrong(f"{one.source}: {problems[0]}", "files")
     stored = list(world["policies"])
-    keys = [_key(obj) for obj in stored]
+    keys = [key_of(obj) for obj in stored]
     after = [edited.get(key, obj) for key, obj in zip(keys, stored, strict=True)]
     after += [obj for key, obj in edited.items() if key not in keys]
     old, new = (_policies({**world, "policies": objects}) for objects in (stored, after))
@@ -240,12 +231,6 @@ def what_if(world: Row, files: Iterable[File], flows: Iterable[Any], total: int)
 
 def _said(decision: Decision) -> str:
     return "refused" if decision.reason == DNS_REFUSED else decision.verdict
-
-
-def _key(obj: Mapping[str, Any]) -> tuple[str, str, str]:
-    metadata = obj["metadata"]
-    clusterwide = obj["kind"] == "CiliumClusterwideNetworkPolicy"
-    return obj["kind"], "" if clusterwide else metadata.get("namespace") or "default", metadata["name"]
 
 
 def _policies(world: Row) -> _World:

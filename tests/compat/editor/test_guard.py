@@ -170,7 +170,9 @@ def test_json_with_a_charset_is_json(editor: Editor) -> None:
 
 
 @pytest.mark.parametrize("given", [None, "Bearer", "Bearer x", "Bearer {token}x", "Basic {token}", "{token}"])
-@pytest.mark.parametrize("path", ["/api/live", "/api/flows", "/api/allow", "/api/what-if", "/api/apply"])
+@pytest.mark.parametrize(
+    "path", ["/api/live", "/api/ask", "/api/flows", "/api/allow", "/api/what-if", "/api/apply"]
+)
 def test_live_requests_need_the_token(editor: Editor, path: str, given: str | None) -> None:
     method = "GET" if path == "/api/live" else "POST"
     word = None if given is None else given.format(token=editor.token)

@@ -189,6 +189,25 @@ def test_a_dropped_flow_becomes_an_applied_rule(editor: Editor) -> None:
     assert [row["operation"] for row in again] == ["unchanged"]
 
 
+def test_a_question_is_asked_in_the_cluster(editor: Editor) -> None:
+    backend, frontend, stranger = (
+        next(row for row in editor.good("/api/live")["endpoints"] if row["labels"].get("app") == app)
+        for app in ("backend", "frontend", "not-frontend")
+    )
+    ends = {"from": {"subject": frontend}, "to": {"subject": backend}, "port": 8080, "protocol": "TCP"}
+    assert editor.good("/api/ask", {"files": [], **ends})["verdict"] == "allow"
+    kept_out = editor.good("/api/ask", {"files": [], **ends, "from": {"subject": stranger}})
+    assert kept_out["verdict"] == "deny"
+    assert kept_out["nearest"]["policy"] == "backend-allow-ingress-frontend"
+    closed = POLICY.replace("{name: names,", "{name: closed,").replace("app: backend", "app: frontend")
+    found = editor.good("/api/ask", {"files": files(closed), **ends})
+    assert found["verdict"] == "deny"
+    assert [file["name"] for file in found["patchFiles"]] == ["a.yaml"]
+    assert editor.good("/api/ask", {"files": found["patchFiles"], **ends})["verdict"] == "allow"
+    status, answer = editor.ask("/api/ask", {"files": [], "from": {"name": "a.io"}, "to": {}})
+    assert status == 400, answer
+
+
 def test_what_would_change_names_the_flows(editor: Editor) -> None:
     found = editor.good("/api/what-if", {"files": files(POLICY.replace("kubernetes.io", "example.io"))})
     assert found["seen"] > 5

@@ -131,6 +131,8 @@ def test_rules_have_their_lines() -> None:
         ({"to": {"name": "a.io"}, "protocol": "TCPX"}, "protocol"),
         ({"to": {"name": "a.io"}, "question": 3}, "question"),
         ({"from": {"name": "a.io"}, "to": {"name": "a.io"}}, "from"),
+        ({"from": {"subject": {"namespace": [1]}}, "to": {"name": "a.io"}}, "from.subject.namespace"),
+        ({"from": {"subject": {"name": {}}}, "to": {"subject": {"name": [1]}}}, "to.subject.name"),
         ({"from": {"subject": 3}, "to": {"name": "a.io"}}, "from.subject"),
         ({"from": {"subject": {"labels": 3}}, "to": {"name": "a.io"}}, "endpoints[0].labels"),
     ],
