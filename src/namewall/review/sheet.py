@@ -277,6 +277,7 @@ class _Sheet:
             text[root.start : root.start + 1] in ("{", "[") and '"' in text[root.start : root.start + 20]
         )
         self._splices: list[tuple[int, int, str]] = []
+        self._newline = "\r\n" if "\r\n" in text else "\n"
 
     def result(self) -> str:
         found, at = [], 0
@@ -323,13 +324,13 @@ class _Sheet:
         return len(self._text) if found < 0 else found
 
     def _lines(self, lines: Iterable[str], column: int) -> str:
-        return "".join(f"\n{' ' * column}{line}" for line in lines)
+        return "".join(f"{self._newline}{' ' * column}{line}" for line in lines)
 
     def _after(self, node: _Node) -> int:
         """The end of the line where a block ends; a comment behind it stays with it."""
         end = self._line_end(node.last())
         if self._text[end - 1 : end] == "\r":
-            raise Unsupported
+            end -= 1
         rest = self._text[node.last() : end].strip()
         if rest and not rest.startswith("#"):
             raise Unsupported
@@ -445,9 +446,9 @@ class _Sheet:
     def _cut(self, start: int, end: int) -> None:
         """Whole lines."""
         if end < len(self._text):
-            end += 1
+            end = self._line_end(end) + 1
         elif start > 0:
-            start -= 1
+            start -= len(self._newline)
         self._splices.append((start, end, ""))
 
     def _dash(self, parent: _Node, node: _Node) -> int:

@@ -61,6 +61,22 @@ def test_only_the_change_is_changed(edit: Edit, gone: str, come: str) -> None:
         assert sum(a != b for a, b in zip(TEXT.splitlines(), after.splitlines(), strict=False)) >= 1
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit("append", ("a",), {"x": 3}),
+        Edit("put", ("a", 1), {"z": 1}, "m"),
+        Edit("remove", ("a", 0)),
+        Edit("remove", ("e", 1)),
+        Edit("several", ("e", 0), ["s", "t"]),
+    ],
+)
+def test_line_ends_stay_as_they_are(edit: Edit) -> None:
+    after = edited(TEXT.replace("\n", "\r\n"), 0, [edit])
+    assert after is not None
+    assert after.replace("\r\n", "\n") == edited(TEXT, 0, [edit])
+
+
 def test_the_last_item_leaves_an_empty_list() -> None:
     assert edited("a:\n  - b\nc: 1\n", 0, [Edit("remove", ("a", 0))]) == "a: []\nc: 1\n"
 
