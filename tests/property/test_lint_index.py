@@ -1,0 +1,59 @@
+"""The shortcuts by which long policies are linted leave nothing out: equal to looking at every rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, event, given, settings
+
+from namewall.model.net import Direction, Protocol
+from namewall.policy.decide import decide
+from namewall.policy.explain.anatomy import Catalog
+from namewall.policy.lint.contained import rule_within, world_families
+from namewall.policy.lint.finding import Project
+from namewall.policy.lint.names import _asking
+from namewall.policy.rules import Policy
+from tests.property.policies import NAMES, raw_policies
+from tests.property.test_diff import UNIVERSE
+from tests.property.test_meaning import EXAMPLES, pytestmark
+
+__all__ = ["pytestmark"]
+
+RELAXED = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=EXAMPLES // 10,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+
+
+@RELAXED
+@given(raw_policies())
+def test_no_wider_rule_is_left_out(raws: list[dict[str, Any]]) -> None:
+    project = Project(Catalog(raws))
+    for _, rule in project.rules:
+        around = project.around(rule)
+        near = project.wider(rule)
+        within = [each for each in around if rule_within(rule, each[1])]
+        assert [each for each in near if rule_within(rule, each[1])] == within
+        assert [each for each in around if each in near] == near, "in their order"
+        if len(within) > 1:
+            event("another rule says it")
+        open_ones = [each for each in around if any(world_families(peer) for peer in each[1].peers)]
+        assert project.open_around(rule) == open_ones
+
+
+@RELAXED
+@given(raw_policies())
+def test_questions_are_decided_by_the_rules_for_their_port(raws: list[dict[str, Any]]) -> None:
+    project = Project(Catalog(raws))
+    peers = [*UNIVERSE.peers.values(), *(known.facts for known in UNIVERSE.endpoints)]
+    for known in UNIVERSE.endpoints:
+        rules = tuple(rule for _, rule in project.by_subject.selecting(known.labels))
+        few, _ = _asking(project, known.labels)
+        for peer in peers:
+            for name in NAMES[:3]:
+                asked = (known.labels, Direction.EGRESS, peer, Protocol.UDP, 53)
+                every = decide((Policy("", "", "", "", rules),), *asked, question=name)
+                found = decide(few, *asked, question=name)
+                assert (found.verdict, found.reason, found.dns) == (every.verdict, every.reason, every.dns)
