@@ -4,7 +4,7 @@
  * Real buttons and lists, so that it is read and worked without eyes or mouse; the lines between are decoration.
  * Keys while the focus is in it: arrows go from card to card, Enter edits, Delete removes, `i` and `e` add.
  */
-import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { type KeyboardEvent, memo, useEffect, useRef, useState } from "react";
 import type { Direction, Lane } from "../api";
 import type { Change } from "../model/change";
 import { type Block, type Card, type Drawing, type DrawnPeer, LANES } from "../model/draw";
@@ -33,7 +33,7 @@ export interface CanvasProps {
 /** What gets the focus once the next drawing is there. */
 type Wish = { peer: string; direction: Direction } | { nth: number };
 
-export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
+export const Canvas = memo(function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
   const root = useRef<HTMLDivElement>(null);
   const [target, setTarget] = useState<RuleTarget | null>(null);
   const wish = useRef<{ wanted: Wish; before: Drawing } | null>(null);
@@ -117,7 +117,7 @@ export function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
       )}
     </div>
   );
-}
+});
 
 interface SideProps extends CanvasProps {
   direction: Direction;

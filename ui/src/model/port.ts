@@ -65,6 +65,8 @@ export function readPorts(text: string, kubernetes: boolean): { ports: Port[]; i
   const ports: Port[] = [];
   const icmps: Icmp[] = [];
   for (const part of text.split(/[\s,]+/).filter((one) => one !== "")) {
+    if (/^icmp(v[46])?$/i.test(part))
+      return `\`${part}\` needs a type, as \`icmp/8\` (echo) or \`icmpv6/128\``;
     const icmp = /^icmp(v4|v6)?\/(\w+)$/i.exec(part);
     if (icmp) {
       if (kubernetes) return `\`${part}\`: a NetworkPolicy has no ICMP`;

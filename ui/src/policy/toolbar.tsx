@@ -20,7 +20,7 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
   const close = () => setOpen(null);
   return (
     <>
-      <div className="row toolbar" role="toolbar" aria-label="Policy">
+      <section className="row toolbar" aria-label="Policy">
         <button type="button" onClick={() => setOpen("new")}>
           New …
         </button>
@@ -52,7 +52,7 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
         <button type="button" className="plain" onClick={() => setOpen("keys")}>
           Keys
         </button>
-      </div>
+      </section>
       {notice}
       {open === "new" && (
         <Dialog title="New policy" onClose={close}>
