@@ -86,10 +86,10 @@ function LiveMap() {
           >
             Background
           </button>
-          <button type="button" onClick={() => map.openAll(true)}>
+          <button type="button" className="live-wide" onClick={() => map.openAll(true)}>
             Open all
           </button>
-          <button type="button" onClick={() => map.openAll(false)}>
+          <button type="button" className="live-wide" onClick={() => map.openAll(false)}>
             Close all
           </button>
           <fieldset className="live-group">

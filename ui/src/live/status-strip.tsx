@@ -16,6 +16,11 @@ export function StatusStrip() {
     <div className="live-status" data-total={store.total}>
       <span className={`live-dot ${state.kind}`} aria-hidden="true" />
       <span role="status">{stateWords(state)}</span>
+      {state.kind === "waiting" && (
+        <span className="quiet live-why" title={state.why}>
+          {state.why}
+        </span>
+      )}
       {rate !== null && (
         <span className="quiet">{rate < 10 ? rate.toFixed(1) : Math.round(rate)} flows/s</span>
       )}
@@ -41,7 +46,7 @@ function stateWords(state: StreamState): string {
     case "live":
       return "Live";
     case "waiting":
-      return `Not connected (${state.why}); trying again`;
+      return "Not connected, trying again";
     case "refused":
       return `Refused: ${state.why}`;
   }

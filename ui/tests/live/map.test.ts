@@ -143,6 +143,9 @@ function overlap(a: Box, b: Box): boolean {
 
 function checkPlaces(view: View, placed: Placed): void {
   const frames = [...placed.frames.values()];
+  for (const box of [...frames, ...placed.cards.values()]) {
+    expect(Object.values(box).every(Number.isFinite)).toBe(true);
+  }
   frames.forEach((a, at) => {
     for (const b of frames.slice(at + 1)) expect(overlap(a, b)).toBe(false);
   });
@@ -172,6 +175,7 @@ describe("places", () => {
       const view = model.view([], open ? allOpen(model) : new Map());
       const placed = await new Layouts(runElk).place(view, model.cardPairs(view), 1.5);
       checkPlaces(view, placed);
+      checkPlaces(view, await new Layouts(runElk).place(view, model.cardPairs(view), 0.6));
       const width = Math.max(...[...placed.frames.values()].map((box) => box.x + box.width));
       const height = Math.max(...[...placed.frames.values()].map((box) => box.y + box.height));
       expect(width / height).toBeGreaterThan(0.8);

@@ -50,6 +50,7 @@ const GAP = {
   outside: 22,
   outsideColumn: 56,
   border: 150,
+  narrow: 64,
 };
 
 /** Between few cards there is room for the words on links. */
@@ -57,6 +58,7 @@ const FEW = 30;
 
 interface Measure {
   readonly dense: boolean;
+  readonly narrow: boolean;
   /** Between columns of cards in a frame. */
   readonly layer: number;
 }
@@ -89,9 +91,10 @@ export class Layouts {
       view.frames.flatMap((frame) => frame.cards.map((card) => [card.id, frame.id] as const)),
     );
     const cards = view.frames.reduce((sum, frame) => sum + frame.cards.length, 0);
-    const dense = cards > DENSE;
-    const layer = cards <= FEW ? GAP.labelled : GAP.layer;
-    const inside = await this.insides(view.frames, unique, groupOf, { dense, layer });
+    const narrow = aspect < 1; // no room for words on links
+    const dense = narrow || cards > DENSE;
+    const layer = cards <= FEW && !narrow ? GAP.labelled : GAP.layer;
+    const inside = await this.insides(view.frames, unique, groupOf, { dense, narrow, layer });
     const between = dedupe(
       unique.flatMap(([a, b]) => {
         const from = groupOf.get(a);
@@ -120,12 +123,12 @@ export class Layouts {
         if (frame.framed) return this.cached(innerGraph(frame, own.get(frame.id) ?? [], measure));
         return {
           id: frame.id,
-          ...cardSize(frame, measure.dense),
+          ...cardSize(frame, measure),
           children: frame.cards.map((card) => ({
             id: card.id,
             x: 0,
             y: 0,
-            ...cardSize(frame, measure.dense),
+            ...cardSize(frame, measure),
           })),
         };
       }),
@@ -151,19 +154,19 @@ function dedupe(pairs: Iterable<readonly [string, string]>): (readonly [string, 
   return [...found.keys()].sort().map((key) => found.get(key) as readonly [string, string]);
 }
 
-function cardSize(frame: Frame, dense: boolean): { width: number; height: number } {
+function cardSize(frame: Frame, { dense, narrow }: Measure): { width: number; height: number } {
   if (!dense) return CARD;
-  return frame.kind === "domain" ? SMALL_NAME : SMALL_CARD;
+  return frame.kind === "domain" && !narrow ? SMALL_NAME : SMALL_CARD;
 }
 
-function innerGraph(frame: Frame, pairs: Pairs, { dense, layer }: Measure): ElkGraph {
+function innerGraph(frame: Frame, pairs: Pairs, measure: Measure): ElkGraph {
   return {
     id: frame.id,
     layoutOptions: {
       ...INNER,
-      "elk.layered.spacing.nodeNodeBetweenLayers": String(layer),
+      "elk.layered.spacing.nodeNodeBetweenLayers": String(measure.layer),
     },
-    children: frame.cards.map((card) => ({ id: card.id, ...cardSize(frame, dense) })),
+    children: frame.cards.map((card) => ({ id: card.id, ...cardSize(frame, measure) })),
     edges: pairs.map(([a, b]) => ({ id: `${a}>${b}`, sources: [a], targets: [b] })),
   };
 }
@@ -196,7 +199,7 @@ function placeFrames(
     const boxes = stand(columnsOf(cluster, size, height, GAP.frame), size, 0, GAP.column, GAP.frame);
     const right = extent(boxes).width;
     const sorted = nearTheirPeers(outside, between, boxes);
-    const x = right > 0 && sorted.length ? right + GAP.border : 0;
+    const x = right > 0 && sorted.length ? right + (aspect < 1 ? GAP.narrow : GAP.border) : 0;
     const columns = columnsOf(sorted, size, height, GAP.outside);
     for (const [id, box] of stand(columns, size, x, GAP.outsideColumn, GAP.outside)) boxes.set(id, box);
     const whole = extent(boxes);
