@@ -43,6 +43,7 @@ export function PolicyView() {
   const { files } = useWorkspace();
   const { take, notice } = useUpload();
   useSharedFiles();
+  useHistoryKeys();
   useDroppedFiles(take);
   return (
     <>
@@ -50,6 +51,24 @@ export function PolicyView() {
       {files.length === 0 ? <Start /> : <Editor />}
     </>
   );
+}
+
+/** Undo and redo wherever the focus is, but in a field that has its own. */
+function useHistoryKeys() {
+  const { undo, redo } = useWorkspace();
+  const keys = useLatest((event: KeyboardEvent) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+    const from = event.target as HTMLElement;
+    if (from.closest("input:not([type=checkbox]), textarea, .cm-editor, dialog")) return;
+    const key = event.key.toLowerCase();
+    if (key !== "z" && key !== "y") return;
+    event.preventDefault();
+    (key === "y" || event.shiftKey ? redo : undo)();
+  });
+  useEffect(() => {
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, [keys]);
 }
 
 /** Files that are dropped on the page are opened; the browser would leave the page for them. */
@@ -158,22 +177,6 @@ function Editor() {
       first?.focus();
     }
   }, []);
-
-  // Undo and redo wherever the focus is, but in a field that has its own.
-  useEffect(() => {
-    const keys = (event: KeyboardEvent) => {
-      if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
-      const from = event.target as HTMLElement;
-      if (from.closest("input, textarea, select, .cm-editor, dialog")) return;
-      const key = event.key.toLowerCase();
-      if (key === "z" || key === "y") {
-        event.preventDefault();
-        (key === "y" || event.shiftKey ? redo : undo)();
-      }
-    };
-    addEventListener("keydown", keys);
-    return () => removeEventListener("keydown", keys);
-  }, [undo, redo]);
 
   if (file === undefined) return null;
   const subject = subjectOf(shown);

@@ -166,16 +166,9 @@ interface Ref<T> {
 }
 
 function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schemas>): Extension {
-  const undo = () => {
-    latest.current.onUndo();
-    return true;
-  };
-  const redo = () => {
-    latest.current.onRedo();
-    return true;
-  };
   return [
     EditorView.cspNonce.of(nonce()),
+    EditorView.domEventHandlers({ keydown: (event) => historyKey(event, latest.current) }),
     lineNumbers(),
     lintGutter(),
     foldGutter(),
@@ -191,9 +184,6 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
     syntaxHighlighting(classHighlighter),
     autocompletion({ override: [(context) => complete(schemas.current, context)], icons: false }),
     keymap.of([
-      { key: "Mod-z", run: undo, preventDefault: true },
-      { key: "Mod-y", run: redo, preventDefault: true },
-      { key: "Mod-Shift-z", run: redo, preventDefault: true },
       ...closeBracketsKeymap,
       ...completionKeymap,
       ...lintKeymap,
@@ -217,6 +207,15 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
       }
     }),
   ];
+}
+
+/** One history for the text and the canvas. Not by the keymap: with Caps Lock it takes Shift+Z for Z. */
+function historyKey(event: KeyboardEvent, { onUndo, onRedo }: Props): boolean {
+  const key = event.key.toLowerCase();
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || (key !== "z" && key !== "y")) return false;
+  event.preventDefault();
+  (key === "y" || event.shiftKey ? onRedo : onUndo)();
+  return true;
 }
 
 function mark(editor: EditorView | null, problems: readonly LineProblem[], text: string): void {

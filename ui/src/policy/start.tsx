@@ -1,8 +1,11 @@
 /** Nothing is open yet: begin with an empty canvas, a template or a file. */
+
+import { useWorkspace } from "../workspace/workspace";
 import { NewPolicy } from "./new-policy";
 import { useUpload } from "./upload";
 
 export function Start() {
+  const { undoes, redoes, undo, redo } = useWorkspace();
   const { choose, input, notice } = useUpload();
   return (
     <div className="start padded column">
@@ -15,6 +18,16 @@ export function Start() {
           Open files …
         </button>
         {input}
+        {undoes !== null && (
+          <button type="button" onClick={undo}>
+            Undo: {undoes}
+          </button>
+        )}
+        {redoes !== null && (
+          <button type="button" onClick={redo}>
+            Redo: {redoes}
+          </button>
+        )}
       </div>
       {notice}
       <NewPolicy />
