@@ -1,11 +1,20 @@
 /** Canvas → YAML → canvas: what is drawn of a policy, built again by steps of the canvas, is drawn the same. */
 import { describe, expect, test } from "vitest";
 import { applyChanges, type Change } from "../src/model/change";
-import { type Block, type Drawing, type DrawnRule, draw, isBare, type PortGroup } from "../src/model/draw";
+import {
+  type Block,
+  type Card,
+  type Drawing,
+  type DrawnRule,
+  draw,
+  isBare,
+  type PortGroup,
+} from "../src/model/draw";
 import {
   ANY_NAME,
   addRule,
   allowDns,
+  removeCard,
   removeRule,
   rename,
   setDescription,
@@ -207,6 +216,15 @@ describe("steps of the canvas", () => {
     const after = change(text, (now, here) => removeRule(now, here, here.rules[0] as DrawnRule));
     expect(after).toBe(text.replace("- toEntities: [world]", "- {}"));
     expect(drawn(after).blocks[0]?.defaultDeny.egress.on).toBe(true);
+  });
+
+  test("a card of an earlier drawing is as good", () => {
+    const [first, second] = drawn(SEED).blocks[0]?.cards ?? [];
+    const once = change(SEED, (now, here) => removeCard(now, here, second as Card));
+    const card = drawn(once).blocks[0]?.cards[0];
+    expect(card).toEqual(first);
+    const twice = change(once, (now, here) => removeCard(now, here, card as Card));
+    expect(readObjects(twice)[0]?.value["spec"]).toMatchObject({ egress: [{}] });
   });
 
   test("removing the last egress rule of a NetworkPolicy without policyTypes leaves egress denied", () => {

@@ -31,7 +31,7 @@ export interface CanvasProps {
 }
 
 /** What gets the focus once the next drawing is there. */
-type Wish = { peer: string; direction: Direction } | { nth: number };
+type Wish = { peer: string; direction: Direction } | { nth: number; direction: Direction };
 
 export const Canvas = memo(function Canvas({ drawing, block, stale, act, show }: CanvasProps) {
   const root = useRef<HTMLDivElement>(null);
@@ -48,7 +48,7 @@ export const Canvas = memo(function Canvas({ drawing, block, stale, act, show }:
 
   const remove = useLatest((card: Card, one: DrawnPeer | null) => {
     const at = mains(root.current).findIndex((button) => button.dataset.card === card.id);
-    wish.current = { wanted: { nth: Math.max(0, at) }, before: drawing };
+    wish.current = { wanted: { nth: Math.max(0, at), direction: card.rule.direction }, before: drawing };
     const what = one === null ? card.peers.map(({ peer }) => peerText(peer)).join(", ") : peerText(one.peer);
     act(
       [(now, here) => (one === null ? removeCard(now, here, card) : removePeer(now, here, card.rule, one))],
@@ -215,7 +215,9 @@ function mains(root: HTMLElement | null): HTMLElement[] {
 function focusWish(root: HTMLElement, wish: Wish): void {
   const all = mains(root);
   if ("nth" in wish) {
-    const next = all[Math.min(wish.nth, all.length - 1)] ?? root.querySelector<HTMLElement>("button.add");
+    const next =
+      all[Math.min(wish.nth, all.length - 1)] ??
+      root.querySelector<HTMLElement>(`.side.${wish.direction} button.add`);
     next?.focus();
     return;
   }

@@ -1,8 +1,9 @@
 /**
  * What can be done on the canvas, as edits of the text.
  *
- * Each function reads a drawing and says the edits; nothing here touches a text (`applyEdits` does). Taking away the
- * last rule of a direction leaves an empty one, so that default deny stays as it was: only its switch changes it.
+ * Each function reads a drawing and says the edits; nothing here touches a text (`applyEdits` does). Rules and cards may
+ * be of an earlier drawing of the same text: they are told apart by their paths, never by being the same value. Taking
+ * away the last rule of a direction leaves an empty one: default deny stays, only its switch changes it.
  */
 import type { Action, Direction } from "../api";
 import {
@@ -206,7 +207,7 @@ export function removeRule(drawing: Drawing, block: Block, rule: DrawnRule): Edi
         : [];
     return [...explicit, { op: "remove", path: section }];
   }
-  const more = block.rules.some((one) => one.direction === rule.direction && one !== rule);
+  const more = block.rules.some((one) => one.direction === rule.direction && one.label !== rule.label);
   return more ? [{ op: "remove", path: section }] : [{ op: "set", path: rule.path, value: {} }];
 }
 
