@@ -179,8 +179,10 @@ export interface LiveEndpoint {
   labels: Record<string, string>;
   addresses: string[];
   identity: number | null;
-  ingressEnforced: boolean;
-  egressEnforced: boolean;
+  workload?: { kind: string; name: string } | null;
+  /** Null where the agent does not tell. */
+  ingressEnforced: boolean | null;
+  egressEnforced: boolean | null;
 }
 
 export interface LiveName {

@@ -62,7 +62,10 @@ class Assets:
         path = "/index.html" if request.url.path == "/" else request.url.path
         if path not in self._names:
             return None
-        asset = self._asset(path)
+        try:
+            asset = self._asset(path)
+        except FileNotFoundError:  # another version was installed since
+            return None
         packs = "gzip" in request.headers.get("accept-encoding", "")
         headers = {"vary": "accept-encoding"}
         if path == "/index.html":

@@ -64,20 +64,29 @@ class Live:
     async def _names(self) -> list[Object]:
         return [] if self._agent is None else await self._agent.items("/v1/names")
 
+    async def _judged(self) -> dict[tuple[str, str], Object]:
+        """What the agent tells of its endpoints, by namespace and pod."""
+        rows = [] if self._agent is None else await self._agent.items("/v1/endpoints")
+        return {(row["namespace"], row["pod"]): row for row in rows}
+
     async def state(self) -> Object:
-        """The answer of `GET /api/live`. Without the agent there are no names, and `problem` says so. Raises
-        KubeError."""
+        """The answer of `GET /api/live`. Without the agent there are no names, nor what is enforced, and `problem`
+        says so. Raises KubeError."""
         objects = await self._objects(resources.CILIUM_ENDPOINTS)
         problem = None
         try:
-            names = await self._names()
+            names, judged = await self._names(), await self._judged()
         except AgentError as error:
-            names, problem = [], str(error)
+            names, judged, problem = [], {}, str(error)
         statuses = {_name_of(each): each.get("status") or {} for each in objects[resources.CILIUM_ENDPOINTS]}
         return {
             "server": self.config.server,
             "problem": problem,
-            "endpoints": [_endpoint(pod, statuses) for pod in objects[resources.PODS] if live.runs(pod)],
+            "endpoints": [
+                _endpoint(pod, statuses.get(_name_of(pod), {}), judged.get(_name_of(pod)))
+                for pod in objects[resources.PODS]
+                if live.runs(pod)
+            ],
             "names": [_learned(row) for row in names],
             "services": [
                 {key: row[key] for key in ("namespace", "name")}
@@ -156,9 +165,9 @@ def _name_of(obj: Object) -> tuple[str, str]:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
-def _endpoint(pod: Object, statuses: Mapping[tuple[str, str], Object]) -> Object:
-    row, status = live.endpoint(pod), statuses.get(_name_of(pod), {})
-    policy = status.get("policy") or {}
+def _endpoint(pod: Object, status: Object, judged: Object | None) -> Object:
+    """`status` is its CiliumEndpoint's, `judged` what the agent tells of it."""
+    row, enforced = live.endpoint(pod), judged and judged["enforcement"]
     return {
         "namespace": row["namespace"],
         "name": row["name"],
@@ -166,8 +175,9 @@ def _endpoint(pod: Object, statuses: Mapping[tuple[str, str], Object]) -> Object
         "serviceAccount": row["serviceAccount"],
         "addresses": row["ips"],
         "identity": (status.get("identity") or {}).get("id"),
-        "ingressEnforced": bool((policy.get("ingress") or {}).get("enforcing")),
-        "egressEnforced": bool((policy.get("egress") or {}).get("enforcing")),
+        "workload": judged and judged["workload"],
+        "ingressEnforced": enforced and enforced in ("both", "ingress"),
+        "egressEnforced": enforced and enforced in ("both", "egress"),
     }
 
 

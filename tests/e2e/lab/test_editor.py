@@ -154,6 +154,8 @@ def test_the_cluster_is_shown_as_it_is(editor: Editor) -> None:
     (backend,) = (row for row in live["endpoints"] if row["labels"].get("app") == "backend")
     assert backend["namespace"] == "default"
     assert backend["addresses"]
+    assert backend["workload"] == {"kind": "Deployment", "name": "backend"}
+    assert (backend["ingressEnforced"], backend["egressEnforced"]) == (True, False)
     assert eventually(lambda: editor.good("/api/live")["endpoints"][0]["identity"])
     assert {"name": "default", "labels": {"kubernetes.io/metadata.name": "default"}} in live["namespaces"]
     (service,) = (row for row in live["services"] if row["name"] == "backend")
