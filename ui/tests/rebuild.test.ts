@@ -218,6 +218,29 @@ describe("steps of the canvas", () => {
     expect(drawn(after).blocks[0]?.defaultDeny.egress.on).toBe(true);
   });
 
+  test("an item of a List is edited where it stands", () => {
+    const text = `apiVersion: v1
+kind: List
+items:
+- kind: ConfigMap # not ours
+  apiVersion: v1
+- apiVersion: cilium.io/v2
+  kind: CiliumNetworkPolicy
+  metadata: {name: a}
+  specs:
+  - endpointSelector: {}
+    egress: [{}]
+  - endpointSelector: {}
+    ingress:
+    - fromEntities: [host]
+# the end
+`;
+    const after = applyChanges(text, 1, 0, [name("kubernetes.io")]);
+    expect(after).toBe(text.replace("[{}]", "[{toFQDNs: [{matchName: kubernetes.io}]}]"));
+    const other = applyChanges(text, 1, 1, [(_now, here) => setDescription(here, "second")]);
+    expect(other).toBe(text.replace("[host]\n", "[host]\n    description: second\n"));
+  });
+
   test("a card of an earlier drawing is as good", () => {
     const [first, second] = drawn(SEED).blocks[0]?.cards ?? [];
     const once = change(SEED, (now, here) => removeCard(now, here, second as Card));

@@ -2,6 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { lineDiff } from "../src/model/line-diff";
+import { readObjects } from "../src/model/objects";
+import { readSource } from "../src/model/source";
 import { applyEdits, type Edit, EditError } from "../src/model/splice";
 import { MISSING, STYLES, validPolicies } from "./policies";
 
@@ -111,6 +113,18 @@ describe("what can only be edited as text", () => {
   test("an anchor that is used elsewhere", () => {
     const text = "a: &x\n  b: 1\nc: *x\n";
     expect(() => applyEdits(text, 0, [{ op: "remove", path: ["a"] }])).toThrow(EditError);
+  });
+
+  test("aliases without end", () => {
+    const text = `a: &a [x]\n${[..."bcdefghij"].map((key, at) => `${key}: &${key} [${`*${"abcdefghij"[at]}, `.repeat(9)}]`).join("\n")}\n`;
+    expect(() => applyEdits(text, 0, [{ op: "set", path: ["z"], value: 2 }])).toThrow(EditError);
+    expect(readObjects(text)).toEqual([]);
+  });
+
+  test("nested beyond the stack", () => {
+    const text = "[".repeat(50_000);
+    expect(readSource(text).problems.length).toBeGreaterThan(0);
+    expect(readObjects(text)).toEqual([]);
   });
 
   test("a text with an error", () => {

@@ -38,25 +38,36 @@ const cache = new Map<string, Source>();
 export function readSource(text: string): Source {
   const known = cache.get(text);
   if (known !== undefined) return known;
-  const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, {
-    keepSourceTokens: true,
-    lineCounter: lines,
-    merge: true,
-    prettyErrors: false,
-    logLevel: "silent",
-  });
-  const docs = ("empty" in parsed ? [] : [...parsed]) as Doc[];
-  const problems = docs.flatMap((doc) =>
-    doc.errors.map((error) => {
-      const { line, col } = lines.linePos(error.pos[0]);
-      return { line, column: col, message: error.message };
-    }),
-  );
-  const source: Source = { text, docs, problems, line: (offset) => lines.linePos(offset).line };
+  const source = parsed(text);
   if (cache.size >= KEPT) cache.delete(cache.keys().next().value ?? "");
   cache.set(text, source);
   return source;
+}
+
+function parsed(text: string): Source {
+  const lines = new LineCounter();
+  const line = (offset: number) => lines.linePos(offset).line;
+  try {
+    const found = parseAllDocuments(text, {
+      keepSourceTokens: true,
+      lineCounter: lines,
+      merge: true,
+      prettyErrors: false,
+      logLevel: "silent",
+    });
+    const docs = ("empty" in found ? [] : [...found]) as Doc[];
+    const problems = docs.flatMap((doc) =>
+      doc.errors.map((error) => {
+        const { line, col } = lines.linePos(error.pos[0]);
+        return { line, column: col, message: error.message };
+      }),
+    );
+    return { text, docs, problems, line };
+  } catch {
+    // Nested beyond the stack: no policy is.
+    const problem = { line: 1, column: 1, message: "nested too deeply to be read" };
+    return { text, docs: [], problems: [problem], line: () => 1 };
+  }
 }
 
 /** The node at a path, through collections alone: null behind an alias, and where there is none. */

@@ -43,12 +43,20 @@ function applyEdit(text: string, at: number, edit: Edit): string {
   const doc = readSource(text).docs[at];
   if (doc === undefined) throw new EditError("there is no such document any more");
   if (doc.errors.length > 0) throw new EditError("the YAML has an error: mend it in the text first");
-  const wanted = withEdit(doc.toJS() as Json, edit);
+  const wanted = withEdit(readValue(doc), edit);
   const spliced = new Splicer(text, doc).apply(edit);
   if (spliced !== null && reads(spliced, at, wanted, text)) return spliced;
   const rewritten = rewrite(text, at, edit);
   if (rewritten !== null && reads(rewritten, at, wanted, text)) return rewritten;
   throw new EditError(`\`${edit.path.join(".")}\` is written in a way that only the text can change`);
+}
+
+function readValue(doc: Doc): Json {
+  try {
+    return doc.toJS() as Json;
+  } catch {
+    throw new EditError("its aliases cannot be followed: change it in the text");
+  }
 }
 
 /** Does the new text say `wanted` in document `at`, and the same as before in all others? */
