@@ -15,6 +15,8 @@ from lab.play import Reader
 from lab.scene import FILES, PAGE
 from tests.ui.conftest import CHROMIUM, OPTIONS, REPOSITORY, serving, watched
 
+DARK = ("policy", "map")
+"""Views that are shown in the dark too."""
 FOLDER = REPOSITORY / "docs/screenshots"
 TRAFFIC = (
     "kubectl exec ${BACKEND} -- curl -sIk --max-time 5 https://kubernetes.io",
@@ -54,6 +56,8 @@ def main() -> int:
 
 def take(page: Page, ending: str) -> None:
     def shot(name: str) -> None:
+        if ending and name not in DARK:
+            return
         page.wait_for_timeout(1500)  # layouts and fades
         page.screenshot(path=FOLDER / f"{name}{ending}.png")
 
