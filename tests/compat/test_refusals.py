@@ -56,6 +56,16 @@ def test_an_unknown_field_is_pruned_with_a_warning_if_asked(server: Server) -> N
     server.ok("delete", "cm", "loose")
 
 
+def test_an_annotation_of_ours_that_means_nothing_is_warned_of(server: Server) -> None:
+    policy = manifests.cnp("mistyped")
+    policy["metadata"]["annotations"] = {"namewall.io/audit": "true"}
+    ran = server.kubectl("apply", "-f", "-", input=to_yaml(policy))
+    assert ran.code == 0
+    assert "Warning: metadata.annotations[namewall.io/audit]: namewall knows no such annotation" in ran.err
+    assert "Warning" in server.kubectl("annotate", "cnp", "mistyped", "example.com/x=y").err
+    server.ok("delete", "cnp", "mistyped")
+
+
 def test_wrong_types_are_told_in_the_decoders_words(server: Server) -> None:
     bad = manifests.deployment("typed")
     bad["spec"]["replicas"] = "three"

@@ -173,7 +173,8 @@ async def policy_views(node: Node) -> list[Object]:
                 "name": key[2],
                 "uid": uid,
                 "generation": metadata.get("generation", 1),
-                "enforced": policy is not None and uid not in node.policies.problems,
+                "enforced": policy is not None and not policy.audit and uid not in node.policies.problems,
+                "audit": policy is not None and policy.audit,
                 "error": node.policies.problems.get(uid, ""),
                 "endpoints": sorted(
                     name

@@ -60,12 +60,14 @@ def list_(output: str) -> None:
 
 
 @endpoint_command.command("get")
-@click.argument("which", metavar="ID|NS/POD")
+@click.argument("which", metavar="ID|NS/POD|pod/NAME")
 @click.option(
     "-o", "--output", type=click.Choice(["yaml", "json", "table"]), default="yaml", show_default=True
 )
 def get(which: str, output: str) -> None:
-    """One endpoint: its labels, addresses, policies, and whether DNS reaches it."""
+    """One endpoint: its labels, addresses, policies, and whether DNS reaches it. pod/NAME is of `default`."""
+    if which.startswith("pod/"):
+        which = which.replace("pod", "default", 1)
     columns = _COLUMNS
     try:
         row: dict[str, Any] = AgentClient(instance()).get(f"/v1/endpoints/{quote(which)}")

@@ -258,10 +258,14 @@ def kubeconfig_path() -> str:
     if chosen:
         return next((path for path in chosen if os.path.exists(path)), chosen[0])
     path = instance().kubeconfig
-    if not os.path.exists(path):
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise ConfigError(f"cannot read `{path}`; it is root's: use sudo, or set KUBECONFIG") from None
+    except OSError:
         raise ConfigError(
             f"no server: `{path}` does not exist; start one with `namewall up`, or set KUBECONFIG"
-        )
+        ) from None
     return path
 
 

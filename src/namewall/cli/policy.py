@@ -17,7 +17,7 @@ _COLUMNS: Sequence[Column] = (
     ("NAMESPACE", lambda row: row["namespace"]),
     ("NAME", lambda row: row["name"]),
     ("GENERATION", lambda row: row["generation"]),
-    ("ENFORCED", lambda row: row["enforced"]),
+    ("ENFORCED", lambda row: "audit" if row["audit"] else row["enforced"]),
     ("RULES", lambda row: len(row["rules"])),
     ("ENDPOINTS", lambda row: row["endpoints"]),
     ("ERROR", lambda row: row["error"]),

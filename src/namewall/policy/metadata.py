@@ -30,6 +30,7 @@ MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
     "namewall.io/min-ttl",
     dns_types.ANNOTATION,
 )
+_OURS = "namewall.io/"
 WAYS = {"sni": Verify.ENFORCE, "audit": Verify.AUDIT, "off": Verify.OFF}
 LONGEST_TTL = 604800
 """Seconds; no answer is believed for longer (RFC 8767 section 4)."""
@@ -88,6 +89,15 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
     if (mode := given.get(MODE)) not in (None, "audit", "enforce"):
         wrong(MODE, f"`{mode}` is no mode; write `audit`, or `enforce` for what is without it")
     return Annotations(options, types, mode == "audit"), problems
+
+
+def unknown_annotations(metadata: Mapping[str, Any]) -> list[str]:
+    """Keys of ours that mean nothing: nobody writes them on purpose."""
+    given = metadata.get("annotations")
+    known = (MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES)
+    return sorted(
+        key for key in given or () if isinstance(key, str) and key.startswith(_OURS) and key not in known
+    )
 
 
 def limited(rules: Iterable[Rule], types: tuple[str, ...]) -> tuple[Rule, ...]:

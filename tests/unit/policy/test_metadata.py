@@ -8,7 +8,7 @@ import pytest
 
 from namewall.policy import dns_types
 from namewall.policy.lookup import dns_passes
-from namewall.policy.metadata import of_subject
+from namewall.policy.metadata import of_subject, unknown_annotations
 from namewall.policy.parse import parse
 from namewall.policy.rules import Options, Policy, Verify
 
@@ -107,3 +107,14 @@ def test_options_of_all_policies_that_select_join() -> None:
     subject = frozenset({"k8s:app=a", "k8s:io.kubernetes.pod.namespace=default"})
     assert of_subject([one, two, other], subject) == Options(strict=True, min_ttl=300)
     assert of_subject([other], subject) == Options()
+
+
+def test_a_key_of_ours_that_means_nothing_is_told() -> None:
+    given = {
+        "namewall.io/audit": "true",
+        "namewall.io/mode": "audit",
+        "example.com/x": "",
+        "namewall.io/dns-types": "A",
+    }
+    assert unknown_annotations({"annotations": given}) == ["namewall.io/audit"]
+    assert unknown_annotations({"annotations": None}) == unknown_annotations({}) == []

@@ -119,10 +119,14 @@ def question_names(policies: Iterable[Policy]) -> tuple[str, ...]:
     return tuple(sorted({name for form in forms for name in sample_names(form)} | {"unnamed.invalid."}))
 
 
+SOME_NAME = "any.invalid."
+"""Stands for a name that only `*` means."""
+
+
 def sample_names(form: str) -> Iterator[str]:
     """Names that a normal form matches, of the fewest labels and, for `**.`, one more."""
     if form == "*":
-        yield "any.invalid."
+        yield SOME_NAME
         return
     if "*" not in form:
         yield form

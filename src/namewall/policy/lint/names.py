@@ -9,7 +9,7 @@ from namewall.model.labels import Labels
 from namewall.model.names import fqdn
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import PeerFacts, decide
-from namewall.policy.diff.universe import sample_names
+from namewall.policy.diff.universe import SOME_NAME, sample_names
 from namewall.policy.explain.words import rule_name
 from namewall.policy.lint.contained import (
     form_within,
@@ -259,19 +259,19 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
                 decide(policies, subject, Direction.EGRESS, server, Protocol.UDP, 53, question=unseen[0])
                 for server in servers
             ]
-            path, name = f"{rule.origin.rule}.toFQDNs", unseen[0].removesuffix(".")
+            path = f"{rule.origin.rule}.toFQDNs"
+            name = "any name" if unseen[0] == SOME_NAME else f"`{unseen[0].removesuffix('.')}`"
+            wanted = "" if unseen[0] == SOME_NAME else f"matchName {name} or "
             hint = (
                 "add an egress rule: toEndpoints k8s-app=kube-dns in kube-system, toPorts 53/ANY, "
-                f"rules.dns matchName `{name}` or matchPattern `*`"
+                f"rules.dns {wanted}matchPattern `*`"
             )
             if all(a.verdict == "allow" and a.reason != NO_POLICY for a in answers):
-                text = (
-                    f"DNS is allowed, but no rules.dns is on the path of `{name}`: Cilium learns no address"
-                )
+                text = f"DNS is allowed, but no rules.dns is on the path of {name}: Cilium learns no address"
             elif any(a.reason == DNS_REFUSED for a in answers):
-                text = f"the DNS rules refuse `{name}`, so it can never be looked up"
+                text = f"the DNS rules refuse {name}, so it can never be looked up"
             else:
-                text = f"no rule lets it ask the cluster DNS for `{name}`, so the name never opens"
+                text = f"no rule lets it ask the cluster DNS for {name}, so the name never opens"
             yield Finding("fqdn-without-dns", "warning", index, path, text, hint)
 
 
