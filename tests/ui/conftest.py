@@ -34,9 +34,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 Serve = Callable[..., str]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Ends with the package: its event loop would be in the way of asynchronous tests."""
+    """Ends with the module: its event loop would be in the way of asynchronous tests."""
     if not shutil.which(CHROMIUM):
         pytest.skip("chromium is not installed; scripts/setup test installs it")
     expect.set_options(timeout=10_000)
@@ -44,7 +44,7 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     with playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS) as started:
         yield started
