@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
 
@@ -82,30 +82,30 @@ def build_by_clicks(page: Page) -> None:
 def build_by_keys(page: Page) -> None:
     """The same, and no pointer."""
 
-    def to(role: str, name: str) -> None:
+    def to(wanted: Locator) -> None:
         """Tab until the focus is there."""
-        wanted = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
         for _ in range(80):
             if wanted.count() and wanted.first.evaluate("element => element === document.activeElement"):
                 return
             page.keyboard.press("Tab")
-        pytest.fail(f"the focus never comes to {role} `{name}`")
+        pytest.fail(f"the focus never comes to {wanted}")
+
+    def press(name: str) -> None:
+        to(page.get_by_role("button", name=name, exact=True))
+        page.keyboard.press("Enter")
 
     def write(name: str, text: str) -> None:
-        to("textbox", name)
+        to(page.get_by_role("dialog").get_by_label(name, exact=True))
         page.keyboard.press("Control+A")
         page.keyboard.type(text)
 
-    to("button", "CiliumNetworkPolicy")
-    page.keyboard.press("Enter")
-    to("button", "Edit endpoint")
-    page.keyboard.press("Enter")
+    press("CiliumNetworkPolicy")
+    press("Edit endpoint")
     write("Name of the policy", "backend-egress-allow-fqdn")
     write("Labels of the pods it is about", "app=backend")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    to("button", "Add egress outside the cluster")
-    page.keyboard.press("Enter")
+    press("Add egress outside the cluster")
     write("Name", "kubernetes.io")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)

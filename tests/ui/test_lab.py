@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from lab.page import Step
 from lab.play import Reader
 from lab.scene import FILES, PAGE
 from tests.ui.conftest import serving, watched, yaml_of
-from tests.ui.test_editor import build_by_clicks, serious
+from tests.ui.test_editor import build_by_clicks, build_by_keys, serious
 
 pytestmark = pytest.mark.root
 
@@ -70,8 +70,11 @@ def view(page: Page, name: str) -> None:
     page.get_by_role("navigation", name="Views").get_by_role("link", name=name, exact=True).click()
 
 
-def test_the_policy_built_by_clicks_does_what_the_seeds_does(page: Page, reader: Reader) -> None:
-    build_by_clicks(page)
+@pytest.mark.parametrize("build", [build_by_clicks, build_by_keys])
+def test_the_policy_built_on_the_canvas_does_what_the_seeds_does(
+    page: Page, reader: Reader, build: Callable[[Page], None]
+) -> None:
+    build(page)
     (Path(reader.directory) / FILES["egress_fqdn"]).write_text(yaml_of(page))
     play(reader, told.egress())
 
