@@ -188,7 +188,8 @@ static __always_inline bool only_named(struct work *w)
 {
 	bool allowed;
 
-	if (!(w->flags & (VERIFY_NAMES | VERIFY_IN_AUDIT)) || w->packet.protocol != IPPROTO_TCP || w->packet.remote_port != TLS_PORT)
+	if (!(w->flags & (VERIFY_NAMES | VERIFY_IN_AUDIT)) || w->packet.protocol != IPPROTO_TCP ||
+	    w->packet.remote_port != TLS_PORT)
 		return false;
 	w->judgement.nameless = 1;
 	allowed = !judge_flow(EGRESS);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 
 from namewall.policy.decide import PeerFacts
 from namewall.policy.diff.changes import Comparison
@@ -14,16 +14,10 @@ from namewall.policy.parse import API_VERSIONS, parse
 from namewall.review.convert import Lost, convert
 from namewall.review.wrong import Wrong
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, NAMES, PODS, raw_policies
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import RELAXED, pytestmark
 
 __all__ = ["pytestmark"]
 
-RELAXED = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 10,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
 METADATA_NAME = "kubernetes.io/metadata.name"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 
 from namewall.policy.diff.changes import Comparison
 from namewall.policy.explain.anatomy import Catalog
@@ -14,16 +14,9 @@ from namewall.policy.lint.run import IDS, lint
 from namewall.policy.rules import Policy
 from tests.property.policies import raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import RELAXED, pytestmark
 
 __all__ = ["pytestmark"]
-
-RELAXED = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 10,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
 
 
 def without(catalog: Catalog, index: int, path: str) -> list[Policy]:

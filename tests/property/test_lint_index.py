@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import decide
@@ -15,16 +15,9 @@ from namewall.policy.lint.names import _asking
 from namewall.policy.rules import Policy
 from tests.property.policies import NAMES, raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import RELAXED, pytestmark
 
 __all__ = ["pytestmark"]
-
-RELAXED = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 10,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
 
 
 @RELAXED

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from namewall.policy.lookup import DNS_REFUSED, dns_passes
 from spec import oracle
@@ -16,6 +16,13 @@ from tests.property.readings import Asked, decided, facts, flows, looked_up, sta
 
 EXAMPLES = int(os.environ.get("NAMEWALL_EXAMPLES", "2000"))
 """Worlds; `make test-long` asks for 100,000."""
+RELAXED = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=EXAMPLES // 10,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
+"""For what is slower to judge, and to shrink."""
 pytestmark = pytest.mark.timeout(900 if EXAMPLES <= 5000 else 0)
 SPEC = Path(oracle.__file__).parent
 

@@ -109,6 +109,13 @@ def watched(browser: Browser, address: str, **more: object) -> Iterator[Page]:
         context.close()
 
 
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """At the `address` of the module's own editor."""
+    with watched(browser, address) as opened:
+        yield opened
+
+
 def yaml_of(page: Page) -> str:
     """What `Download` gives."""
     with page.expect_download() as waiting:

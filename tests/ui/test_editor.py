@@ -54,12 +54,6 @@ def address() -> Iterator[str]:
         yield found
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with watched(browser, address) as opened:
-        yield opened
-
-
 def changes(old: Path, new: Path) -> int:
     """`namewall diff`'s exit code: 0 where both let the same flows through."""
     command = [sys.executable, "-m", "namewall", "diff", str(old), str(new)]

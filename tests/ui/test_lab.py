@@ -60,12 +60,6 @@ def address(lab: Lab) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with watched(browser, address) as opened:
-        yield opened
-
-
 def view(page: Page, name: str) -> None:
     page.get_by_role("navigation", name="Views").get_by_role("link", name=name, exact=True).click()
 

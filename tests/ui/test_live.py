@@ -77,12 +77,6 @@ def address(lab: Lab, traffic: None) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with watched(browser, address) as opened:
-        yield opened
-
-
 def go(page: Page, where: str) -> None:
     page.evaluate("where => { location.hash = where }", where)
 

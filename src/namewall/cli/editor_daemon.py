@@ -11,7 +11,9 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
+from namewall.apiserver.pki import write_private
 from namewall.model.cluster import Cluster
 from namewall.model.instance import Instance
 
@@ -67,10 +69,8 @@ def ensure_address(here: Instance, port: int, chosen: bool) -> Address:
     found = Address(port, secrets.token_urlsafe(32) if known is None else known.token)
     path = _file(here)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"port": found.port, "token": found.token, "url": found.url}, file)
-    os.replace(f"{path}.new", path)
+    text = json.dumps({"port": found.port, "token": found.token, "url": found.url})
+    write_private(Path(path), text.encode())
     return found
 
 

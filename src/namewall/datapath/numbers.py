@@ -42,12 +42,16 @@ class Numbers:
     def of_class(self, selectors: frozenset[str]) -> int:
         number = self.classes.get(selectors)
         if number is None:
-            number = self.classes[selectors] = self.next_class
-            for selector in selectors:
-                self.by_selector.setdefault(selector, []).append(number)
+            number = self.next_class
+            self._note_class(selectors, number)
             self.next_class += 1
             self.changed = True
         return number
+
+    def _note_class(self, selectors: frozenset[str], number: int) -> None:
+        self.classes[selectors] = number
+        for selector in selectors:
+            self.by_selector.setdefault(selector, []).append(number)
 
     def of_rules(self, forms: frozenset[str]) -> int:
         number = self.rules.get(forms)
@@ -98,10 +102,9 @@ class Numbers:
     def restore(self, raw: dict[str, Any]) -> None:
         self.epoch, self.program = raw["epoch"], raw["program"]
         self.next_class, self.next_rules, self.next_prefix, self.next_policy = raw["next"]
-        self.classes = {frozenset(selectors): number for selectors, number in raw["classes"]}
-        for selectors, number in sorted(self.classes.items(), key=itemgetter(1)):
-            for selector in selectors:
-                self.by_selector.setdefault(selector, []).append(number)
+        self.classes, self.by_selector = {}, {}
+        for selectors, number in sorted(raw["classes"], key=itemgetter(1)):
+            self._note_class(frozenset(selectors), number)
         self.rules = {frozenset(forms): number for forms, number in raw["rules"]}
         self.prefixes = {ip_network(prefix): number for prefix, number in raw["prefixes"]}
         self.changed = False

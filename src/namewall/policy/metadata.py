@@ -23,7 +23,7 @@ from namewall.policy import dns_types
 from namewall.policy.map_state import DnsRules
 from namewall.policy.rules import Options, Policy, PortMatch, Rule, Verify
 
-MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
+KEYS = MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES = (
     "namewall.io/mode",
     "namewall.io/rebinding-guard",
     "namewall.io/verify-name",
@@ -94,9 +94,8 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
 def unknown_annotations(metadata: Mapping[str, Any]) -> list[str]:
     """Keys of ours that mean nothing: nobody writes them on purpose."""
     given = metadata.get("annotations")
-    known = (MODE, GUARD, VERIFY, MIN_TTL, DNS_TYPES)
     return sorted(
-        key for key in given or () if isinstance(key, str) and key.startswith(_OURS) and key not in known
+        key for key in given or () if isinstance(key, str) and key.startswith(_OURS) and key not in KEYS
     )
 
 
