@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +32,6 @@ from functools import partial
 from pathlib import Path
 
 import h11
-
-from bench.stand_in import StandIn
 
 ROUNDS = 7
 RATE, SECONDS = 500, 5
@@ -191,7 +190,7 @@ def size(root: Path) -> Iterator[Figure]:
     yield Figure("first load, compressed", total / 1000, "kB", 300)
 
 
-class Agent(StandIn):
+class Agent:
     """Answers /v1/flows on a socket as the agent does, with `rate` lines a second; 0 is as many as go."""
 
     LINE = (
@@ -223,9 +222,23 @@ class Agent(StandIn):
 
     def __init__(self, path: str) -> None:
         self.rate, self.lines = RATE, RATE * SECONDS
-        super().__init__(path)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(path)
+        self._socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
 
-    def answer(self, stream: socket.socket, http: h11.Connection, target: bytes) -> None:
+    def _serve(self) -> None:
+        while True:
+            stream, _ = self._socket.accept()
+            threading.Thread(target=self._answer, args=(stream,), daemon=True).start()
+
+    def _answer(self, stream: socket.socket) -> None:
+        http = h11.Connection(h11.SERVER)
+        event: object = h11.NEED_DATA
+        while not isinstance(event, h11.EndOfMessage):
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(stream.recv(65536))
         head = h11.Response(status_code=200, headers=[("x-namewall-run", "bench")])
         stream.sendall(http.send(head) or b"")
         begun = time.perf_counter()
@@ -234,6 +247,7 @@ class Agent(StandIn):
                 time.sleep(wait)
             stream.sendall(http.send(h11.Data(self.LINE)) or b"")
         stream.sendall(http.send(h11.EndOfMessage()) or b"")
+        stream.close()
 
 
 def flows(root: Path) -> Iterator[Figure]:

@@ -19,6 +19,7 @@ import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -30,7 +31,6 @@ import h11
 from playwright.sync_api import Page, sync_playwright
 
 from bench.editor import RATE, Figure
-from bench.stand_in import StandIn
 from namewall.model.instance import Instance
 from tests.ui.conftest import CHROMIUM, OPTIONS, serving
 
@@ -124,25 +124,46 @@ def _pod(namespace: str, name: str) -> dict[str, Any]:
     }
 
 
-class Agent(StandIn):
+class Agent:
     """Answers every request on its socket with the flows of a world, RATE a second, until the reader goes."""
 
-    def answer(self, stream: socket.socket, http: h11.Connection, target: bytes) -> None:
-        head = h11.Response(status_code=200, headers=[("x-namewall-run", "bench")])
-        stream.sendall(http.send(head) or b"")
-        if b"flows" not in target:
-            stream.sendall(
-                (http.send(h11.Data(b'{"items": []}')) or b"") + (http.send(h11.EndOfMessage()) or b"")
-            )
-            return
-        world, begun = World(), time.perf_counter()
-        for number in itertools.count():
-            if (wait := begun + number / RATE - time.perf_counter()) > 0:
-                time.sleep(wait)
-            try:
-                stream.sendall(http.send(h11.Data(world.line())) or b"")
-            except OSError:
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(path)
+        self._socket.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            stream, _ = self._socket.accept()
+            threading.Thread(target=self._answer, args=(stream,), daemon=True).start()
+
+    def _answer(self, stream: socket.socket) -> None:
+        http = h11.Connection(h11.SERVER)
+        event: object = h11.NEED_DATA
+        target = b""
+        while not isinstance(event, h11.EndOfMessage):
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(stream.recv(65536))
+            if isinstance(event, h11.Request):
+                target = event.target
+        with stream:
+            head = h11.Response(status_code=200, headers=[("x-namewall-run", "bench")])
+            stream.sendall(http.send(head) or b"")
+            if b"flows" not in target:
+                stream.sendall(
+                    (http.send(h11.Data(b'{"items": []}')) or b"") + (http.send(h11.EndOfMessage()) or b"")
+                )
                 return
+            world, begun = World(), time.perf_counter()
+            for number in itertools.count():
+                if (wait := begun + number / RATE - time.perf_counter()) > 0:
+                    time.sleep(wait)
+                try:
+                    stream.sendall(http.send(h11.Data(world.line())) or b"")
+                except OSError:
+                    return
 
 
 def measured(page: Page, what: str, view: str) -> Iterator[Figure]:
