@@ -358,10 +358,13 @@ def _kubernetes(selector: Raw, path: str, lost: Lost) -> tuple[Raw, Raw | None]:
 
 
 def _add(selector: Raw, key: str, member: str, value: Any) -> None:
+    """Several keys of Cilium's, as `app` and `k8s:app`, are one of Kubernetes': all of them must hold."""
     if member == "matchLabels":
-        selector.setdefault("matchLabels", {})[key] = value
-    else:
-        selector.setdefault("matchExpressions", []).append({**value, "key": key})
+        labels = selector.setdefault("matchLabels", {})
+        if labels.setdefault(key, value) == value:
+            return
+        value = {"operator": "In", "values": [value]}
+    selector.setdefault("matchExpressions", []).append({**value, "key": key})
 
 
 def _kubernetes_items(item: Raw, member: str, path: str, lost: Lost) -> Iterator[Raw]:

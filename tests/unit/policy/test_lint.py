@@ -98,6 +98,32 @@ def test_a_rule_beside_names_judged_on_another_port_is_no_shadow() -> None:
 
 
 @pytest.mark.parametrize(
+    ("others", "shadow"),
+    [
+        ({"matchLabels": {"role": "x"}}, False),  # a pod may be web and have role x
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]}, False),
+        ({"matchLabels": {"app": "db"}}, True),
+        ({"matchLabels": {"k8s:app": "db"}}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db", "web"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, True),
+    ],
+)
+def test_dns_rules_of_another_policy_count_for_pods_that_both_may_select(
+    others: dict[str, Any], shadow: bool
+) -> None:
+    """The narrow rule lets every name pass (semantics.md 6.2); without it the longer L4 judges names (5.2)."""
+
+    def to_world(port: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {"toEntities": ["world"], "toPorts": [{"ports": [{**port, "protocol": "UDP"}], **more}]}
+
+    narrow, wide = to_world({"port": "53"}), to_world({"port": "52", "endPort": 53})
+    names = to_world({"port": "53"}, rules={"dns": [{"matchName": "a.example.com"}]})
+    judging = {**cnp(endpointSelector=others, egress=[names]), "metadata": {"name": "names"}}
+    hits = [f.path for f in findings(cnp(egress=[narrow, wide]), judging) if f.rule == "shadowed"]
+    assert hits == (["spec.egress[0]"] if shadow else [])
+
+
+@pytest.mark.parametrize(
     ("inner", "outer", "shadow"),
     [
         ({"toCIDR": ["203.0.113.9/32"]}, {"toCIDR": ["203.0.113.0/24"]}, True),

@@ -116,6 +116,27 @@ def test_what_a_network_policy_cannot_say_is_listed(spec: str, to: str, lost: li
     assert found == lost
 
 
+def test_one_label_under_two_sources_is_two_conditions() -> None:
+    spec = """
+endpointSelector: {matchLabels: {app: dns, "k8s:app": db}}
+ingress:
+  - fromEndpoints:
+      - matchLabels: {role: x, "k8s:role": x}
+      - matchLabels: {io.kubernetes.pod.namespace: a, "k8s:io.kubernetes.pod.namespace": b}
+"""
+    _, lost, obj = convert(CNP, spec, NETPOL)
+    assert lost == []
+    assert obj["spec"]["podSelector"] == {
+        "matchLabels": {"app": "dns"},
+        "matchExpressions": [{"key": "app", "operator": "In", "values": ["db"]}],
+    }
+    same, other = obj["spec"]["ingress"][0]["from"]
+    assert same == {"podSelector": {"matchLabels": {"role": "x"}}}
+    assert other["namespaceSelector"]["matchExpressions"] == [
+        {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["b"]}
+    ]
+
+
 def test_a_rule_that_cannot_be_said_allows_nothing() -> None:
     spec = "endpointSelector: {}\negress: [{toFQDNs: [{matchName: a.io}]}, {toEndpoints: []}]"
     _, _, obj = convert(CNP, spec, NETPOL)

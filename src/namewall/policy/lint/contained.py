@@ -20,12 +20,35 @@ def label_within(inner: LabelSelector, outer: LabelSelector) -> bool:
     return all(any(_implies(have, wanted) for have in inner.requirements) for wanted in outer.requirements)
 
 
+def labels_meet(one: LabelSelector, other: LabelSelector) -> bool:
+    """Whether some endpoint may have both: False only where none can."""
+    return not any(_exclude(mine, its) for mine in one.requirements for its in other.requirements)
+
+
+def _same_label(one: Requirement, other: Requirement) -> bool:
+    """Endpoints have labels of source k8s, so that a key without a source asks for the same."""
+    return one.key == other.key and (one.source == other.source or {one.source, other.source} == {ANY, K8S})
+
+
+def _exclude(one: Requirement, other: Requirement) -> bool:
+    if not _same_label(one, other):
+        return False
+    match one.operator, other.operator:
+        case "In", "In":
+            return not one.values & other.values
+        case "In", "NotIn":
+            return one.values <= other.values
+        case "NotIn", "In":
+            return other.values <= one.values
+        case ("In" | "Exists", "DoesNotExist") | ("DoesNotExist", "In" | "Exists"):
+            return True
+    return False
+
+
 def _implies(have: Requirement, wanted: Requirement) -> bool:
     if have == wanted:
         return True
-    if have.key != wanted.key or not (
-        have.source == wanted.source or {have.source, wanted.source} == {ANY, K8S}
-    ):
+    if not _same_label(have, wanted):
         return False
     match wanted.operator:
         case "In":

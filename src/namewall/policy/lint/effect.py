@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from namewall.model.net import Direction, Protocol
 from namewall.policy.explain.words import rule_name
-from namewall.policy.lint.contained import label_within, peer_within, ports_meet, rule_within
+from namewall.policy.lint.contained import labels_meet, peer_within, ports_meet, rule_within
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.parse import enforceable
 from namewall.policy.rules import EVERYTHING, Rule
@@ -51,14 +51,10 @@ def _says_as_much(inner: Rule, outer: Rule, judged: list[Rule]) -> bool:
     """DNS rules included. Where names are judged beside, a narrower port can stand for itself: then no."""
     asks = {port.dns for port in inner.ports} | {port.dns for port in outer.ports}
     if asks == {None}:
-        near = [
-            r
-            for r in judged
-            if label_within(inner.subject, r.subject) or label_within(r.subject, inner.subject)
-        ]
         return not any(
             ports_meet(port, mine)
-            for rule in near
+            for rule in judged
+            if labels_meet(inner.subject, rule.subject)
             for port in rule.ports
             if port.dns is not None
             for mine in inner.ports
