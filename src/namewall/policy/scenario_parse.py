@@ -19,6 +19,7 @@ from typing import Any
 from namewall.model.errors import Problem
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.names import fqdn
+from namewall.model.near import near
 from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import enforceable, parse
@@ -153,6 +154,10 @@ class _Directory:
             return Name(fqdn(text))
         return None
 
+    def near(self, text: str) -> str | None:
+        """Who may be meant by a word that means nobody."""
+        return near(text, (*self._pods, *self._services, *RESERVED_NAMES))
+
     def known(self) -> str:
         names = [f"`{endpoint}`" for endpoint in islice(self.endpoints, 9)]
         return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
@@ -214,8 +219,8 @@ class _Reader:
             about=document.get("about", ""),
         )
 
-    def _say(self, path: str, message: str) -> None:
-        self.problems.append(_problem(path, message))
+    def _say(self, path: str, message: str, meant: str | None = None) -> None:
+        self.problems.append(Problem(path, message, "schema", meant=meant))
 
     def _address(self, text: str, path: str) -> Address | None:
         try:
@@ -329,7 +334,8 @@ class _Reader:
             return None
         if found is None:
             known = directory.known()
-            self._say(path, f"`{text}` is no {what}" + (f"; endpoints are {known}" if known else ""))
+            message = f"`{text}` is no {what}" + (f"; endpoints are {known}" if known else "")
+            self._say(path, message, directory.near(text))
         return found
 
     def _lookups(
@@ -419,14 +425,14 @@ class _Reader:
             return
         if not isinstance(expect, dict):
             shown = expect if isinstance(expect, str) else type(expect).__name__
-            self._say(
-                path, f"`{shown}` is no expectation; write one of {', '.join(EXPECTATIONS)}, or a mapping"
-            )
+            words = f"`{shown}` is no expectation; write one of {', '.join(EXPECTATIONS)}, or a mapping"
+            self._say(path, words, near(shown, EXPECTATIONS))
             return
         fields = EXPECT["properties"]
         for key, value in expect.items():
             if key not in fields:
-                self._say(f"{path}.{key}", f"`{key}` is no field of an answer; use {', '.join(fields)}")
+                words = f"`{key}` is no field of an answer; use {', '.join(fields)}"
+                self._say(f"{path}.{key}", words, near(key, fields))
             elif "enum" in fields[key] and value not in fields[key]["enum"]:
                 words = ", ".join("null" if word is None else word for word in fields[key]["enum"])
                 self._say(f"{path}.{key}", f"`{value}` cannot be; use one of {words}")
@@ -447,7 +453,8 @@ class _Reader:
                 continue
             for key, value in rule.items():
                 if key not in fields:
-                    self._say(f"{where}.{key}", f"`{key}` is no field of a rule; use {', '.join(fields)}")
+                    words = f"`{key}` is no field of a rule; use {', '.join(fields)}"
+                    self._say(f"{where}.{key}", words, near(key, fields))
                 elif not isinstance(value, str) and not (value is None and key == "namespace"):
                     self._say(f"{where}.{key}", "must be a string")
 

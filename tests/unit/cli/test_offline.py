@@ -140,6 +140,42 @@ def test_what_cannot_be_enforced_is_valid_and_said() -> None:
     assert row["unenforceable"][0]["line"] == 9
 
 
+def test_what_is_nearly_right_is_told_what_is_meant() -> None:
+    near = BAD.replace("ingres:", "ingres: []\n  egres:")
+    lines = run("validate", "-", text=near).stdout.splitlines()
+    assert [line for line in lines if "spec.ingres:" in line] == [
+        'STDIN:11: spec.ingres: unknown field "spec.ingres"; did you mean `ingress`?'
+    ]
+    assert not [line for line in lines if "spec.egres:" in line and "did you mean" in line], "it is there"
+    for before, after, words in (
+        ("kind: CiliumNetworkPolicy", "kind: CiliumNetworkPolice", "did you mean `CiliumNetworkPolicy`?"),
+        ("kind: CiliumNetworkPolicy", "Kind: CiliumNetworkPolicy", "did you mean `kind`?"),
+        (
+            "cilium.io/v2",
+            "cilium.io/v1",
+            "`cilium.io/v1` is no version of CiliumNetworkPolicy; use cilium.io/v2\n",
+        ),
+        ("apiVersion: cilium.io/v2", "apiversion: cilium.io/v2", "did you mean `apiVersion`?"),
+        ("apiVersion: cilium.io/v2\n", "", "apiVersion: Required value: write cilium.io/v2"),
+        ("matchName", "matchname", "matchname: unknown field"),
+    ):
+        assert before in GOOD
+        result = run("validate", "-", text=GOOD.replace(before, after))
+        assert (result.exit_code, words in result.stdout) == (2, True), result.output
+    row = json.loads(run("validate", "-o", "json", "-", text=near).stdout)["policies"][0]
+    assert {problem["path"]: problem["meant"] for problem in row["problems"]}["spec.ingres"] == "ingress"
+    batch = json.loads(
+        run("validate", "--batch", "-", text='{"id": 1, "policy": {"kind": "Networkpolicy"}}').stdout
+    )
+    assert batch["error"].endswith("; did you mean `NetworkPolicy`?")
+
+
+def test_a_misspelt_policy_is_no_other_object() -> None:
+    text = "apiVersion: v1\nkind: networkpolicy\nmetadata: {name: a}\nspec: {podSelector: {}}\n"
+    result = run("validate", "-", text=text)
+    assert (result.exit_code, "did you mean `NetworkPolicy`?" in result.stdout) == (2, True)
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_validate_for_programs(output: str) -> None:
     import yaml
@@ -304,7 +340,7 @@ def test_simulate_prints_answers_and_lists_differences(folder: Path) -> None:
     result = run("simulate", "web.test.yaml")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "web.test.yaml:5: tests[0].from: `wbe` is no endpoint" in result.stderr
-    assert "endpoints are `default/web`" in result.stderr
+    assert "endpoints are `default/web`; did you mean `web`?" in result.stderr
 
 
 def test_policies_that_were_expected_to_be_accepted() -> None:
@@ -356,6 +392,8 @@ def test_what_could_not_fail_is_an_error(folder: Path) -> None:
         (SCENARIO.replace(", expect: allow", ""), "a test needs `expect`"),
         (SCENARIO.replace("expect: allow", "expct: allow"), "tests[0].expct: unknown field"),
         (SCENARIO.replace("expect: allow", "expect: yes"), "tests[0].expect: `bool` is no expectation"),
+        (SCENARIO.replace("expect: allow", "expect: alow"), "did you mean `allow`?"),
+        (SCENARIO.replace("tests:", "lookup: []\ntests:"), "did you mean `lookups`?"),
         (SCENARIO.replace("policy.yaml", "policies.yaml"), "policyFiles[0]: `policies.yaml` does not exist"),
         (SCENARIO.replace("policy.yaml", "web.test.yaml"), "policyFiles[0]: `web.test.yaml` has no policy"),
         ("endpoints: []\n", "there is no test in it"),
