@@ -415,6 +415,14 @@ def test_a_policy_that_is_not_accepted_is_an_error_with_its_own_line(folder: Pat
     result = run("test", "web.test.yaml")
     assert result.exit_code == 2
     assert "policy.yaml:11: spec.ingres: unknown field" in result.stdout
+    assert result.stdout.startswith("web.test.yaml E\n"), "nothing is judged by half of the policies"
+    assert result.stdout.splitlines()[-1].strip("= ").startswith("3 errors in ")
+    report = json.loads(run("test", "-o", "json", "web.test.yaml").stdout)
+    assert (report["tests"], report["summary"]["errors"]) == ([], 3)
+    (folder / "other.test.yaml").write_text("tests: [{from: host, to: 'host:1', expect: allow}]\n")
+    result = run("test", ".")
+    assert (result.exit_code, "1 passed, 3 errors" in result.stdout) == (2, True)
+    (folder / "other.test.yaml").unlink()
     (folder / "policy.yaml").write_text(HTTP, encoding="utf-8")
     result = run("test", "web.test.yaml")
     assert "policy.yaml:9: spec.ingress[0].toPorts[0].rules.http" in result.stdout
