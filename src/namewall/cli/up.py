@@ -24,6 +24,7 @@ from namewall.cli import processes
 from namewall.cli.context import WRONG_USAGE, fail, instance, load_cluster, need_root, save_cluster
 from namewall.cli.editor_daemon import HOST, ensure_address, is_free, read_address, wanted_port
 from namewall.cli.host_ranges import host_ranges
+from namewall.cli.instances import others, shared_problem
 from namewall.model.cluster import Cluster, Refusal, Resolver, overlaps, parse_cidrs
 from namewall.model.instance import Instance
 
@@ -120,7 +121,7 @@ def up_command(
     )
     _check_families(cluster)
     _check_unchanged(here, before, cluster)
-    _check_host(here, cluster)
+    _check_host(here, cluster, stored=before is not None)
     from namewall.datapath.nat import forward_obstacles
     from namewall.datapath.transparent import input_obstacles
 
@@ -175,7 +176,7 @@ def _check_unchanged(here: Instance, before: Cluster | None, cluster: Cluster) -
         fail("it is up with other options; `namewall down` first (stored objects stay), then this again")
 
 
-def _check_host(here: Instance, cluster: Cluster) -> None:
+def _check_host(here: Instance, cluster: Cluster, *, stored: bool) -> None:
     """One sentence for each thing that is missing, before anything is touched. Exit code 3."""
     from namewall.datapath.kernel import check_support
 
@@ -186,7 +187,10 @@ def _check_host(here: Instance, cluster: Cluster) -> None:
     ]
     problems += check_support()
     if not problems:
-        taken = host_ranges(here.link_prefix)
+        neighbours = others(here)
+        theirs = {instance.link_prefix for instance, _ in neighbours}
+        taken = host_ranges({here.link_prefix, *theirs})
+        problems += shared_problem(cluster, neighbours, taken.values(), stored=stored)
         problems += [
             f"--pod-cidr: {clash}; give another range" for clash in overlaps(cluster.pod_cidrs, taken)
         ]
