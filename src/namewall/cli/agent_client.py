@@ -94,7 +94,7 @@ class AgentClient:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise AgentAway(
-                f"the agent does not answer at `{self._path}` ({error}); run `namewall up`"
+                f"the agent does not answer at `{self._path}` ({_why(error)}); run `namewall up`"
             ) from error
         if response.status != 200:
             raw = response.read()
@@ -105,6 +105,10 @@ class AgentClient:
                 message = f"the agent answered {response.status}"
             raise AgentError(response.status, message)
         return connection, response
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or "").lower() or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
 from namewall import __version__
+from namewall.cli.endings import endings
+from namewall.model.near import near
 
 # verb -> module below namewall.cli that holds a click command of that name (dashes become underscores)
 COMMANDS = {
@@ -71,6 +73,26 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    # Not around it all: click would make a closed pipe and Ctrl-C a 1, which is a finding.
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with endings():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with endings():
+            return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            meant = near(args[0], COMMANDS.keys() - HIDDEN)
+            if meant is not None and args[0] not in COMMANDS:
+                raise click.UsageError(f"{error.message} Did you mean '{meant}'?", ctx) from None
+            raise
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
