@@ -113,6 +113,11 @@ def only_one(paths: tuple[str, ...], batch_file: str | None, what: str) -> None:
         raise click.UsageError(f"give {what}, `-` for standard input, or --batch FILE")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def dumped(rows: Any, output: str) -> str:
     """As `-o json` or `-o yaml`."""
     if output == "json":

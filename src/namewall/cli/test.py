@@ -105,6 +105,10 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
                 written.write(report.junit())
         except OSError as error:
             cannot_read(junit, error)
+    if not report.cases and not report.deselected and not report.complaints:
+        click.echo(
+            "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`", err=True
+        )
     if report.count("error") or not report.cases:
         sys.exit(WRONG_USAGE)
     sys.exit(1 if report.count("failed") else 0)

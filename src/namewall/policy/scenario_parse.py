@@ -19,7 +19,7 @@ from typing import Any
 from namewall.model.errors import Problem
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.names import fqdn
-from namewall.model.near import near
+from namewall.model.near import near, or_meant
 from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import enforceable, parse
@@ -50,7 +50,7 @@ DEFAULT = "default"
 METADATA_NAME = "kubernetes.io/metadata.name"
 """The label that the API server gives every namespace."""
 
-_PROTOCOLS = {"ICMPv6": Protocol.ICMPV6} | {name: Protocol[name] for name in PROTOCOLS if name != "ICMPv6"}
+_PROTOCOLS = {name: Protocol[name.upper()] for name in PROTOCOLS}
 _DEFAULT_PORTS = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 """Echo requests."""
 _PORT = re.compile(r"(.*):([0-9]{1,5})(?:/([A-Za-z0-9]+))?", re.DOTALL)
@@ -72,6 +72,11 @@ def parse_scenario(document: Any, policies: Iterable[Any] = ()) -> tuple[Scenari
 def parse_party(scenario: Scenario, text: str) -> Party | None:
     """Whom a word means in a scenario, None for nobody."""
     return _Directory(scenario.endpoints, scenario.services, scenario.stand_in).find(text)
+
+
+def near_party(scenario: Scenario, text: str) -> str | None:
+    """Who may be meant by a word that means nobody."""
+    return _Directory(scenario.endpoints, scenario.services, scenario.stand_in).near(text)
 
 
 def parse_target(text: str) -> tuple[str, int | None, Protocol | None]:
@@ -98,7 +103,8 @@ def protocol_of(text: str) -> Protocol:
     for name, protocol in _PROTOCOLS.items():
         if name.upper() == text.upper():
             return protocol
-    raise ValueError(f"`{text}` is no protocol; use one of {', '.join(_PROTOCOLS)}")
+    words = f"`{text}` is no protocol; use one of {', '.join(_PROTOCOLS)}"
+    raise ValueError(or_meant(words, near(text, _PROTOCOLS)))
 
 
 def _problem(path: str, message: str) -> Problem:
@@ -482,4 +488,4 @@ def _cidr(text: str) -> Any:
     return prefix
 
 
-__all__ = ["parse_party", "parse_scenario", "parse_target", "protocol_of"]
+__all__ = ["near_party", "parse_party", "parse_scenario", "parse_target", "protocol_of"]

@@ -197,7 +197,7 @@ def test_validate_for_programs(output: str) -> None:
             "kind: CiliumCIDRGroup\napiVersion: cilium.io/v2\nmetadata: {name: a}\nspec: {externalCIDRs: [x]}\n",
             "spec.externalCIDRs[0]",
         ),
-        ("hello\n", "a policy must be an object"),
+        ("# words\nhello\n", "STDIN:2: a policy must be an object"),
         ("[" * 100_000, "nested deeper than 100"),
         (GOOD + "\0", "control characters are not allowed"),
         ("apiVersion: v1\nkind: List\nitems: [1, {kind: 7}]\n", "STDIN:3: "),
@@ -426,7 +426,7 @@ def test_a_policy_that_is_not_accepted_is_an_error_with_its_own_line(folder: Pat
     (folder / "policy.yaml").write_text(HTTP, encoding="utf-8")
     result = run("test", "web.test.yaml")
     assert "policy.yaml:9: spec.ingress[0].toPorts[0].rules.http" in result.stdout
-    assert "1 warnings" in result.stdout
+    assert "1 passed, 1 warning in " in result.stdout
 
 
 def test_names_cannot_steer_a_terminal(folder: Path) -> None:
@@ -444,3 +444,20 @@ def test_names_cannot_steer_a_terminal(folder: Path) -> None:
         assert result.exit_code == 2
         assert "\x1b" not in result.output
     assert ElementTree.parse(folder / "report.xml") is not None
+
+
+def test_a_test_file_without_tests_is_told_what_is_missing(folder: Path) -> None:
+    for target in ("policy.yaml", "empty.yaml"):
+        (folder / "empty.yaml").write_text("", encoding="utf-8")
+        result = run("test", target)
+        assert result.exit_code == 2
+    assert result.stderr == (
+        "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`\n"
+    )
+
+
+def test_explain_says_who_may_be_meant(folder: Path) -> None:
+    result = run("explain", "web.test.yaml", "--from", "wbe", "--to", "a.io:1")
+    assert (result.exit_code, "did you mean `web`?" in result.stderr) == (2, True)
+    result = run("explain", "web.test.yaml", "--from", "web", "--to", "a.io:1/TPC")
+    assert (result.exit_code, "did you mean `TCP`?" in result.stderr) == (2, True)
