@@ -9,7 +9,7 @@ import click
 
 from namewall import __version__
 from namewall.cli.endings import endings
-from namewall.model.near import near
+from namewall.cli.near_group import NearGroup
 
 # verb -> module below namewall.cli that holds a click command of that name (dashes become underscores)
 COMMANDS = {
@@ -43,7 +43,7 @@ COMMANDS = {
 HIDDEN = {"cluster-dns", "apiserver", "agent", "editor-server"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(NearGroup):
     """Knows the verbs without importing them; the one-line helps stand here so that --help is quick."""
 
     HELPS: ClassVar[dict[str, str]] = {
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [verb for verb in COMMANDS if verb not in HIDDEN]
 
     # Not around it all: click would make a closed pipe and Ctrl-C a 1, which is a finding.
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -82,17 +82,6 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with endings():
             return super().invoke(ctx)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            meant = near(args[0], COMMANDS.keys() - HIDDEN)
-            if meant is not None and args[0] not in COMMANDS:
-                raise click.UsageError(f"{error.message} Did you mean '{meant}'?", ctx) from None
-            raise
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -104,7 +93,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(verb, self.HELPS[verb]) for verb in COMMANDS if verb not in HIDDEN]
+        rows = [(verb, self.HELPS[verb]) for verb in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

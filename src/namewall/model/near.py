@@ -17,8 +17,9 @@ _SAME = {"podSelector": "endpointSelector", "endpointSelector": "podSelector"}
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The word of `known` that is meant by `word`, which is none of them; None where no one is near enough."""
-    return _near(word, tuple(known)) if len(word) <= LONGEST else None
+    """The word of `known` that is meant by `word`; None where no one is near enough, or it is one of them."""
+    words = tuple(known)
+    return _near(word, words) if len(word) <= LONGEST and word not in words else None
 
 
 def or_meant(sentence: str, meant: str | None) -> str:

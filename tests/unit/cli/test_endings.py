@@ -86,5 +86,6 @@ def test_a_misspelt_verb_is_told_which_is_meant() -> None:
     result = CliRunner().invoke(main, ["validte"])
     assert result.exit_code == 2
     assert "No such command 'validte'. Did you mean 'validate'?" in result.stderr
+    assert "Did you mean 'ipcache'?" in CliRunner().invoke(main, ["bpf", "ipcash"]).stderr
     assert "Did you mean" not in CliRunner().invoke(main, ["frobnicate"]).stderr
     assert "Did you mean" not in CliRunner().invoke(main, ["apiservr"]).stderr, "nobody types those"

@@ -39,6 +39,7 @@ INGRESS = RULE["ingress"]["items"]["properties"]
         ("networkpolicy", API_VERSIONS, "NetworkPolicy"),
         ("CiliumClusterWideNetworkPolicy", API_VERSIONS, "CiliumClusterwideNetworkPolicy"),
         ("foo", EGRESS, None),
+        ("egress", RULE, None),
         ("GRE", ["TCP", "UDP", "SCTP"], None),
         ("Deployment", API_VERSIONS, None),
         ("", EGRESS, None),
