@@ -40,9 +40,9 @@ def content(path: str) -> bytes:
         cannot_read(path, error)
 
 
-def cannot_read(path: str, error: Exception) -> NoReturn:
+def cannot_read(path: str, error: Exception, what: str = "read") -> NoReturn:
     why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    fail(f"cannot read {clean(path)}: {why.lower()}", WRONG_USAGE)
+    fail(f"cannot {what} {clean(path)}: {why.lower()}", WRONG_USAGE)
 
 
 def _below(folder: str) -> Iterator[str]:

@@ -103,8 +103,8 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
             os.makedirs(os.path.dirname(junit) or ".", exist_ok=True)
             with open(junit, "wb") as written:
                 written.write(report.junit())
-        except OSError as error:
-            cannot_read(junit, error)
+        except (OSError, ValueError) as error:
+            cannot_read(junit, error, "write")
     if not report.cases and not report.deselected and not report.complaints:
         click.echo(
             "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`", err=True

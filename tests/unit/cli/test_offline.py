@@ -461,3 +461,10 @@ def test_explain_says_who_may_be_meant(folder: Path) -> None:
     assert (result.exit_code, "did you mean `web`?" in result.stderr) == (2, True)
     result = run("explain", "web.test.yaml", "--from", "web", "--to", "a.io:1/TPC")
     assert (result.exit_code, "did you mean `TCP`?" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("path", ["policy.yaml/report.xml", ".", "a\0b"])
+def test_a_report_that_cannot_be_written_is_said(folder: Path, path: str) -> None:
+    result = run("test", "web.test.yaml", "--junit", path)
+    assert result.exit_code == 2
+    assert f"cannot write {path}".replace("\0", "\\x00") in result.stderr
