@@ -111,6 +111,7 @@ def complaint() -> Schema:
             "line": maybe("integer", "Counted from 1."),
             "path": {"type": "string", "description": "The field, as spec.egress[0].toFQDNs[1].matchName."},
             "message": {"type": "string", "description": "What is wrong."},
+            "meant": maybe("string", "The word that stands there rightly, where one is near."),
         },
     )
 

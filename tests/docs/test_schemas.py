@@ -99,8 +99,9 @@ def test_rows_of_the_conformance_data_fit() -> None:
 def test_a_test_report_fits(tmp_path: Path) -> None:
     path = tmp_path / "mixed.yaml"
     path.write_text(
-        "endpoints: [{name: a}]\npolicies: [{kind: x}]\n"
+        "endpoints: [{name: a}]\n"
         "tests: [{from: a, to: '203.0.113.7:1', expect: deny}, {from: a, to: '203.0.113.7:1'}]\n"
+        "---\npolicies: [{kind: x}]\ntests: [{from: host, to: '203.0.113.7:1', expect: deny}]\n"
     )
     report = json.loads(run("test", "-o", "json", str(path), *map(str, CASES)))
     validator("test-report").validate(report)

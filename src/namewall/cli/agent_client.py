@@ -32,11 +32,18 @@ class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("agent", timeout=PATIENCE)
         self._path = path
+        self._kept: socket.socket | None = None
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = self._kept = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+    def wait_for_ever(self) -> None:
+        """For what comes from now on. (`sock` is gone where the answer is the last of its connection, though the
+        answer still reads from it.)"""
+        if self._kept is not None:
+            self._kept.settimeout(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,7 @@ class AgentClient:
         """Hubble's GetFlowsRequest; its lines end when the agent does or all are told."""
         connection, response = self._send("POST", "/v1/flows", json.dumps(request).encode())
         try:
-            if connection.sock is not None:
-                connection.sock.settimeout(None)
+            connection.wait_for_ever()
             run, lost = (
                 response.headers["x-namewall-run"] or "",
                 int(response.headers["x-namewall-lost"] or 0),
@@ -84,7 +90,7 @@ class AgentClient:
 
     def _send(
         self, method: str, path: str, body: bytes | None
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    ) -> tuple[_UnixConnection, http.client.HTTPResponse]:
         connection = _UnixConnection(self._path)
         try:
             connection.request(method, path, body)
@@ -94,7 +100,7 @@ class AgentClient:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise AgentAway(
-                f"the agent does not answer at `{self._path}` ({error}); run `namewall up`"
+                f"the agent does not answer at `{self._path}` ({_why(error)}); run `namewall up`"
             ) from error
         if response.status != 200:
             raw = response.read()
@@ -105,6 +111,10 @@ class AgentClient:
                 message = f"the agent answered {response.status}"
             raise AgentError(response.status, message)
         return connection, response
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror or "").lower() or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:

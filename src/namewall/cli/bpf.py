@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from namewall.cli.context import instance
+from namewall.cli.near_group import NearGroup
 from namewall.cli.node_output import Column, Row, output_option, show
 from namewall.datapath.reading import Pins
 
@@ -65,7 +66,7 @@ _SIZES: Sequence[Column] = (
 )
 
 
-@click.group("bpf")
+@click.group("bpf", cls=NearGroup)
 def bpf_command() -> None:
     """Show the kernel's tables; works while the agent is dead."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 import click
@@ -33,6 +36,28 @@ def need_root(verb: str) -> None:
         fail(
             f"`{verb}` needs root, since it loads BPF programs and makes network namespaces; run it with sudo"
         )
+
+
+@contextlib.contextmanager
+def if_alone(here: Instance) -> Iterator[bool]:
+    """While `up` starts something or `down` stops it, no other may. Whether nobody else does."""
+    os.makedirs(here.run_dir, mode=0o700, exist_ok=True)
+    with open(f"{here.run_dir}/up.lock", "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+@contextlib.contextmanager
+def only_one(here: Instance) -> Iterator[None]:
+    """As `if_alone`, and ends where somebody else does."""
+    with if_alone(here) as alone:
+        if not alone:
+            fail("another `namewall up` or `down` of this instance is at work; wait for it")
+        yield
 
 
 def cluster_file(instance: Instance) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import click
 
 from namewall.cli.context import WRONG_USAGE, fail
-from namewall.cli.inputs import dumped, texts
+from namewall.cli.inputs import counted, dumped, texts
 from namewall.cli.scenarios import opened
 from namewall.policy.diff.groups import Group, document, said
 from namewall.policy.diff.universe import Universe
@@ -71,9 +71,13 @@ def _say(groups: list[Group], universe: Universe) -> None:
         if group.rules:
             click.echo(clean(f"  {'by' if group.by_new else 'was by'} {rule_names(group.rules)}"))
     pairs = sum(len(group.sources) * len(group.targets) for group in groups)
-    words = f"{pairs} pairs of ends in {len(groups)} groups change" if groups else "no flow changes"
+    words = "no flow changes"
+    if groups:
+        verb = "changes" if pairs == 1 else "change"
+        words = f"{counted(pairs, 'pair')} of ends in {counted(len(groups), 'group')} {verb}"
+    names = counted(len(universe.questions), "name")
     known = (
-        f"{len(universe.endpoints)} endpoints, {len(universe.peers)} others, {len(universe.questions)} names"
+        f"{counted(len(universe.endpoints), 'endpoint')}, {counted(len(universe.peers), 'other')}, {names}"
     )
     click.echo(f"namewall: {words} (known: {known})", err=True)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import click
 
 from namewall.cli import processes
-from namewall.cli.context import fail, instance, need_root
+from namewall.cli.context import fail, instance, need_root, only_one
 from namewall.model.instance import Instance
 
 
@@ -25,7 +25,8 @@ def down_command(purge: bool) -> None:
     """Stop everything and leave nothing behind but the stored objects."""
     need_root("namewall down")
     here = instance()
-    problems = tear_down(here)
+    with only_one(here):
+        problems = tear_down(here)
     if purge:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(here.state_dir)
@@ -41,6 +42,8 @@ def tear_down(here: Instance) -> list[str]:
     from namewall.runtime.pods import PodRuntime
 
     steps: list[tuple[str, Callable[[], object]]] = [
+        # The `up` that watches would start again what is stopped. It ends by itself, since it is noted no longer.
+        ("the watch", lambda: processes.forget(here, processes.WATCHER)),
         # The agent first: it would bring back what is taken away. The monitor last of the daemons: it reaps.
         ("the agent", lambda: processes.stop(here, "agent")),
         ("the editor", lambda: processes.stop(here, processes.EDITOR)),

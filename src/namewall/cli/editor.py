@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -55,7 +56,8 @@ def editor_command(files: tuple[str, ...], port: int, kubeconfig: str | None, no
         if not no_open:
             _browse(address)
 
-    serve(listener, Settings(number, token, given, cluster), started)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(listener, Settings(number, token, given, cluster), started)
 
 
 def _cluster(kubeconfig: str | None) -> Callable[[], Live] | None:

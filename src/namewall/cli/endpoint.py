@@ -10,6 +10,7 @@ import click
 
 from namewall.cli.agent_client import AgentAway, AgentClient, AgentError
 from namewall.cli.context import fail, instance
+from namewall.cli.near_group import NearGroup
 from namewall.cli.node_output import Column, Row, document, output_option, show
 
 NOT_FOUND = 1
@@ -42,7 +43,7 @@ def _enforced(row: Row, direction: str) -> str:
     return "Enabled" if row["enforcement"] in (direction, "both") else "Disabled"
 
 
-@click.group("endpoint")
+@click.group("endpoint", cls=NearGroup)
 def endpoint_command() -> None:
     """Show the workloads under policy."""
 

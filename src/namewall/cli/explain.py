@@ -17,10 +17,11 @@ from namewall.cli.inputs import dumped, texts
 from namewall.cli.scenarios import place
 from namewall.model.documents import Document
 from namewall.model.names import fqdn
+from namewall.model.near import or_meant
 from namewall.model.net import Protocol
 from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import DNS_PORT, Name, Party, Query, Scenario, Service
-from namewall.policy.scenario_parse import parse_party, parse_target, protocol_of
+from namewall.policy.scenario_parse import near_party, parse_party, parse_target, protocol_of
 from namewall.review.complaints import Complaint, clean, documents
 from namewall.review.explain import lines
 from namewall.review.objects import is_scenario
@@ -183,5 +184,6 @@ def _party(scenario: Scenario, text: str, namespace: str | None, option: str) ->
     if found is None:
         known = ", ".join(f"`{endpoint}`" for endpoint in scenario.endpoints[:8])
         more = f"; endpoints are {known}" if known else ""
-        fail(f"{option}: `{clean(text)}` is no endpoint, Service, address or DNS name{more}", WRONG_USAGE)
+        said = f"{option}: `{clean(text)}` is no endpoint, Service, address or DNS name{more}"
+        fail(or_meant(said, near_party(scenario, text)), WRONG_USAGE)
     return found

@@ -8,6 +8,7 @@ import click
 
 from namewall.cli.agent_client import AgentAway, AgentClient, AgentError
 from namewall.cli.context import instance
+from namewall.cli.near_group import NearGroup
 from namewall.cli.node_output import Column, Row, output_option, show
 
 _COLUMNS: Sequence[Column] = (
@@ -21,7 +22,7 @@ _COLUMNS: Sequence[Column] = (
 )
 
 
-@click.group("fqdn")
+@click.group("fqdn", cls=NearGroup)
 def fqdn_command() -> None:
     """Show the DNS names that endpoints learned."""
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from namewall.model.net import Network
 
 
-def host_ranges(own_links: str) -> dict[str, Network]:
-    """Who has it → network: the host's routes, but those over links whose name begins with `own_links`, and resolvers.
+def host_ranges(own_links: Iterable[str]) -> dict[str, Network]:
+    """Who has it → network: the host's routes, but those over links of instances with the link_prefixes `own_links`,
+    and resolvers.
 
     Default routes, link-local and multicast ranges are left out: nobody picks those.
     """
@@ -22,7 +24,7 @@ def host_ranges(own_links: str) -> dict[str, Network]:
             destination = route.get("dst", "default")
             if (
                 destination == "default"
-                or device.startswith(own_links)
+                or any(is_own_link(device, prefix) for prefix in own_links)
                 or route.get("protocol") == OWN_PROTOCOL
             ):
                 continue
@@ -35,6 +37,11 @@ def host_ranges(own_links: str) -> dict[str, Network]:
     for server in _nameservers("/etc/resolv.conf"):
         taken[f"the resolver {server} of /etc/resolv.conf"] = ip_network(server)
     return taken
+
+
+def is_own_link(name: str, own_links: str) -> bool:
+    """Whether it is one of the instance with that link_prefix: a number follows, where others have their tag."""
+    return name.startswith(own_links) and name.removeprefix(own_links).isdecimal()
 
 
 OWN_PROTOCOL = "78"

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -40,9 +40,9 @@ def content(path: str) -> bytes:
         cannot_read(path, error)
 
 
-def cannot_read(path: str, error: Exception) -> NoReturn:
+def cannot_read(path: str, error: Exception, what: str = "read") -> NoReturn:
     why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    fail(f"cannot read {clean(path)}: {why.lower()}", WRONG_USAGE)
+    fail(f"cannot {what} {clean(path)}: {why.lower()}", WRONG_USAGE)
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -66,36 +66,43 @@ def batch(path: str, keys: tuple[str, ...], answer: Callable[[Row], Row]) -> boo
     all were questions."""
     good = True
     source = STDIN if path == "-" else path
-    try:
-        with sys.stdin.buffer if path == "-" else open(path, "rb") as lines:
-            for number, line in enumerate(_lines(lines), 1):
-                if not line.strip():
-                    continue
-                row: Any = None
-                found: Row = {}
-                try:
-                    row = parse_json(line.decode())
-                    if not isinstance(row, dict):
-                        raise BadRow("a row must be a JSON object")
-                    found = answer(row)
-                except (BadRow, ValueError) as error:
-                    good = False
-                    text = "no UTF-8" if isinstance(error, UnicodeError) else str(error)
-                    found = {"error": text}
-                    for each in text.split("\n"):
-                        click.echo(str(Complaint(source, number, "", each)), err=True)
-                known = row.get("id") if isinstance(row, dict) else None
-                print(json.dumps({"id": known} | {key: found.get(key) for key in keys}), flush=True)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        cannot_read(path, error)
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        row: Any = None
+        found: Row = {}
+        try:
+            row = parse_json(line.decode())
+            if not isinstance(row, dict):
+                raise BadRow("a row must be a JSON object")
+            found = answer(row)
+        except (BadRow, ValueError) as error:
+            good = False
+            text = _said(error)
+            found = {"error": text}
+            for each in text.split("\n"):
+                click.echo(str(Complaint(source, number, "", each)), err=True)
+        known = row.get("id") if isinstance(row, dict) else None
+        print(json.dumps({"id": known} | {key: found.get(key) for key in keys}), flush=True)
     return good
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    # Not `for line in file`, which would wait for a full buffer.
-    return iter(file.readline, b"")
+def _lines(path: str) -> Iterator[bytes]:
+    """As soon as each is there; `for line in file` would wait for a full buffer."""
+    try:
+        with sys.stdin.buffer if path == "-" else open(path, "rb") as file:
+            while line := file.readline():
+                yield line
+    except OSError as error:
+        cannot_read(path, error)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "no UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error.msg[:1].lower()}{error.msg[1:]} at column {error.colno}"
+    return str(error)
 
 
 def only_one(paths: tuple[str, ...], batch_file: str | None, what: str) -> None:
@@ -104,6 +111,11 @@ def only_one(paths: tuple[str, ...], batch_file: str | None, what: str) -> None:
         raise click.UsageError(f"give {what} or --batch, not both")
     if batch_file is None and not paths:
         raise click.UsageError(f"give {what}, `-` for standard input, or --batch FILE")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def dumped(rows: Any, output: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
 from namewall import __version__
+from namewall.cli.endings import endings
+from namewall.cli.near_group import NearGroup
 
 # verb -> module below namewall.cli that holds a click command of that name (dashes become underscores)
 COMMANDS = {
@@ -41,7 +43,7 @@ COMMANDS = {
 HIDDEN = {"cluster-dns", "apiserver", "agent", "editor-server"}
 
 
-class LazyGroup(click.Group):
+class LazyGroup(NearGroup):
     """Knows the verbs without importing them; the one-line helps stand here so that --help is quick."""
 
     HELPS: ClassVar[dict[str, str]] = {
@@ -70,7 +72,16 @@ class LazyGroup(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [verb for verb in COMMANDS if verb not in HIDDEN]
+
+    # Not around it all: click would make a closed pipe and Ctrl-C a 1, which is a finding.
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with endings():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with endings():
+            return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -82,7 +93,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(verb, self.HELPS[verb]) for verb in COMMANDS if verb not in HIDDEN]
+        rows = [(verb, self.HELPS[verb]) for verb in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -167,10 +167,6 @@ def observe_command(follow: bool, last: int | None, first: int | None, every: bo
     try:
         _run(AgentClient(instance()), request, writer)
         writer.finish()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except AgentAway as away:
         fail(str(away))
     except AgentError as error:

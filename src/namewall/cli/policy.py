@@ -8,6 +8,7 @@ import click
 
 from namewall.cli.agent_client import AgentAway, AgentClient, AgentError
 from namewall.cli.context import fail, instance
+from namewall.cli.near_group import NearGroup
 from namewall.cli.node_output import Column, Row, document, show
 
 NOT_FOUND = 1
@@ -24,7 +25,7 @@ _COLUMNS: Sequence[Column] = (
 )
 
 
-@click.group("policy")
+@click.group("policy", cls=NearGroup)
 def policy_command() -> None:
     """Show the policies in force."""
 

@@ -20,6 +20,8 @@ from namewall.model.instance import Instance
 DAEMONS = ("apiserver", "monitor", "agent")
 EDITOR = "editor"
 """Not every instance has one, and nothing waits for it."""
+WATCHER = "up"
+"""A `namewall up` in the foreground, which starts again what dies; while it is noted here, and no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,24 @@ def spawn(instance: Instance, name: str) -> Process:
             start_new_session=True,
             env={**os.environ, "NAMEWALL_ROOT": instance.root},
         )
-    started = start_time(child.pid)
-    process = Process(name, child.pid, started if started is not None else 0)
+    return note(instance, name, child.pid)
+
+
+def note(instance: Instance, name: str, pid: int) -> Process:
+    """From now on `running` knows this process under the name."""
+    started = start_time(pid)
+    process = Process(name, pid, started if started is not None else 0)
     path = _pid_file(instance, name)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump({"pid": process.pid, "startTime": process.start_time}, file)
     os.replace(f"{path}.new", path)
     return process
+
+
+def forget(instance: Instance, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_pid_file(instance, name))
 
 
 def stop(instance: Instance, name: str, patience: float = 5.0) -> bool:
@@ -87,8 +100,7 @@ def stop(instance: Instance, name: str, patience: float = 5.0) -> bool:
         while running(instance, name):
             _reap(process.pid)
             time.sleep(0.02)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_pid_file(instance, name))
+    forget(instance, name)
     return True
 
 

@@ -33,14 +33,16 @@ def selector(expression: str) -> Callable[[str], bool]:
 
 
 def run(file: ScenarioFile, chosen: Callable[[str], bool], report: Report) -> list[Case]:
-    """The cases of one file, added to the report; policies that were not accepted are errors of the file."""
-    report.complaints += file.complaints
-    if file.scenario is None:
+    """The cases of one file, added to the report. A policy that was not accepted is an error of the file, and then
+    there are none: what the others let through says nothing of what was meant."""
+    wrong = list(file.complaints)
+    if file.scenario is not None:
+        line = file.line_of("policy_results")
+        wrong += file.rejected()
+        wrong += [Complaint(file.source, line, "", text) for text in file.policy_differences()]
+    report.complaints += wrong
+    if file.scenario is None or wrong:
         return []
-    report.complaints += file.rejected()
-    report.complaints += [
-        Complaint(file.source, file.line_of("policy_results"), "", text) for text in file.policy_differences()
-    ]
     report.warnings += file.unenforceable()
     if not file.scenario.queries:
         report.complaints.append(
@@ -76,13 +78,15 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
     chosen = selector(expression) if expression else lambda name: True
     last, column = "", 0
     for file in read_scenarios(files, report.complaints):
+        known = len(report.complaints)
         cases = run(file, chosen, report)
         if output != "text":
             continue
         if file.source != last:
             click.echo(("\n" if last else "") + clean(file.source) + " ", nl=False)
             last, column = file.source, len(file.source) + 1
-        marks = [MARKS[case.outcome] for case in cases] or (["E"] if file.complaints else [])
+        marks = [MARKS[case.outcome] for case in cases]
+        marks += [MARKS["error"]] if len(report.complaints) > known else []
         for mark in marks:
             if column >= WIDTH:
                 click.echo()
@@ -99,8 +103,12 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
             os.makedirs(os.path.dirname(junit) or ".", exist_ok=True)
             with open(junit, "wb") as written:
                 written.write(report.junit())
-        except OSError as error:
-            cannot_read(junit, error)
+        except (OSError, ValueError) as error:
+            cannot_read(junit, error, "write")
+    if not report.cases and not report.deselected and not report.complaints:
+        click.echo(
+            "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`", err=True
+        )
     if report.count("error") or not report.cases:
         sys.exit(WRONG_USAGE)
     sys.exit(1 if report.count("failed") else 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from namewall.cli.inputs import counted
 from namewall.policy.scenario import Answer, Query
 from namewall.review.complaints import Complaint, clean
 from namewall.review.scenarios import ScenarioFile
@@ -86,10 +87,11 @@ class Report:
             (self.count("failed"), "failed"),
             (self.count("passed"), "passed"),
             (self.deselected, "deselected"),
-            (len(self.warnings), "warnings"),
-            (self.count("error"), "errors"),
         ]
-        said = ", ".join(f"{number} {word}" for number, word in counts if number) or "no tests"
+        words = [f"{number} {word}" for number, word in counts if number]
+        several = ((len(self.warnings), "warning"), (self.count("error"), "error"))
+        words += [counted(number, noun) for number, noun in several if number]
+        said = ", ".join(words) or "no tests"
         return f"{said} in {self.seconds:.2f}s"
 
     def details(self) -> Iterator[str]:

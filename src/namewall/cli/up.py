@@ -6,24 +6,31 @@ second `up` starts only the daemons that died: pods, links and enforcement were 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
 
 import click
 
 from namewall.cli import processes
-from namewall.cli.context import WRONG_USAGE, fail, instance, load_cluster, need_root, save_cluster
+from namewall.cli.context import (
+    WRONG_USAGE,
+    fail,
+    if_alone,
+    instance,
+    load_cluster,
+    need_root,
+    only_one,
+    save_cluster,
+)
 from namewall.cli.editor_daemon import HOST, ensure_address, is_free, read_address, wanted_port
 from namewall.cli.host_ranges import host_ranges
+from namewall.cli.instances import others, shared_problem
 from namewall.model.cluster import Cluster, Refusal, Resolver, overlaps, parse_cidrs
 from namewall.model.instance import Instance
 
@@ -120,18 +127,25 @@ def up_command(
     )
     _check_families(cluster)
     _check_unchanged(here, before, cluster)
-    _check_host(here, cluster)
+    _check_host(here, cluster, stored=before is not None)
     from namewall.datapath.nat import forward_obstacles
     from namewall.datapath.transparent import input_obstacles
 
     for obstacle in (*forward_obstacles(), *input_obstacles()):
         click.echo(f"namewall: warning: {obstacle}", err=True)
-    with _only_one(here):
+    with only_one(here):
+        ran = processes.running(here, "apiserver") is not None
+        if not detach:
+            _check_unwatched(here)
         _start(here, cluster)
+        if not detach:
+            processes.note(here, processes.WATCHER, os.getpid())
     click.echo(f"namewall is up; export KUBECONFIG={here.kubeconfig}", err=True)
     if (address := read_address(here)) is not None:
         click.echo(f"policy editor: {address.url}", err=True)
     if not detach:
+        before_that = "it ran already, and this `up` watches it from now on (`namewall status` shows it): "
+        click.echo(f"{before_that if ran else ''}Ctrl-C takes it down", err=True)
         _stay(here, cluster)
 
 
@@ -175,7 +189,16 @@ def _check_unchanged(here: Instance, before: Cluster | None, cluster: Cluster) -
         fail("it is up with other options; `namewall down` first (stored objects stay), then this again")
 
 
-def _check_host(here: Instance, cluster: Cluster) -> None:
+def _check_unwatched(here: Instance) -> None:
+    watcher = processes.running(here, processes.WATCHER)
+    if watcher is not None:
+        fail(
+            f"it is up, and the `namewall up` of pid {watcher.pid} watches it; `namewall status` shows it,"
+            " `namewall down` takes it down"
+        )
+
+
+def _check_host(here: Instance, cluster: Cluster, *, stored: bool) -> None:
     """One sentence for each thing that is missing, before anything is touched. Exit code 3."""
     from namewall.datapath.kernel import check_support
 
@@ -186,7 +209,10 @@ def _check_host(here: Instance, cluster: Cluster) -> None:
     ]
     problems += check_support()
     if not problems:
-        taken = host_ranges(here.link_prefix)
+        neighbours = others(here)
+        theirs = {instance.link_prefix for instance, _ in neighbours}
+        taken = host_ranges({here.link_prefix, *theirs})
+        problems += shared_problem(cluster, neighbours, taken.values(), stored=stored)
         problems += [
             f"--pod-cidr: {clash}; give another range" for clash in overlaps(cluster.pod_cidrs, taken)
         ]
@@ -215,17 +241,6 @@ def _port_problem(cluster: Cluster) -> list[str]:
                 f"cannot listen on {where} ({error.strerror}); give another with --listen {cluster.listen_host}:0"
             ]
     return []
-
-
-@contextlib.contextmanager
-def _only_one(here: Instance) -> Iterator[None]:
-    os.makedirs(here.run_dir, mode=0o700, exist_ok=True)
-    with open(f"{here.run_dir}/up.lock", "w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fail("another `namewall up` or `down` of this instance is at work; wait for it")
-        yield
 
 
 def _start(here: Instance, cluster: Cluster) -> None:
@@ -274,17 +289,31 @@ def _stay(here: Instance, cluster: Cluster) -> None:
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    click.echo("Ctrl-C takes it down", err=True)
     editor_due = time.monotonic() + EDITOR_PAUSE
     while not ended:
         time.sleep(0.5)
-        if not ended and time.monotonic() > editor_due:
-            _start_editor(here, cluster)
-            editor_due = time.monotonic() + EDITOR_PAUSE
-        for name in processes.DAEMONS:
-            if not ended and processes.running(here, name) is None:
+        if not _watches(here):
+            break
+        dead = [name for name in processes.DAEMONS if processes.running(here, name) is None]
+        if ended or not (dead or time.monotonic() > editor_due):
+            continue
+        with if_alone(here) as alone:
+            if not alone or not _watches(here):
+                continue
+            for name in dead:
                 click.echo(f"namewall: the {name} ended; starting it again (pods were not touched)", err=True)
                 processes.spawn(here, name)
-    with _only_one(here):
-        tear_down(here)
+            if time.monotonic() > editor_due:
+                _start_editor(here, cluster)
+                editor_due = time.monotonic() + EDITOR_PAUSE
+    if _watches(here):
+        with only_one(here):
+            tear_down(here)
+    else:
+        click.echo("namewall: it was taken down elsewhere", err=True)
     sys.exit(0)
+
+
+def _watches(here: Instance) -> bool:
+    watcher = processes.running(here, processes.WATCHER)
+    return watcher is not None and watcher.pid == os.getpid()

@@ -5,6 +5,7 @@ Pure: `to_dict` and `from_dict` are each other's inverse; the CLI keeps the docu
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
@@ -141,17 +142,57 @@ def overlaps(networks: tuple[Network, ...], taken: dict[str, Network]) -> list[s
     """Sentences for each network that overlaps one that something else on the host has (`taken`: who → network)."""
     problems = []
     for network in networks:
-        for owner, other in taken.items():
-            same_v4 = (
-                isinstance(network, IPv4Network)
-                and isinstance(other, IPv4Network)
-                and network.overlaps(other)
-            )
-            same_v6 = (
-                isinstance(network, IPv6Network)
-                and isinstance(other, IPv6Network)
-                and network.overlaps(other)
-            )
-            if (same_v4 or same_v6) and other.prefixlen > 0:
-                problems.append(f"{network} overlaps {other}, which {owner} has")
+        found = [
+            (owner, other) for owner, other in taken.items() if other.prefixlen and _meet(network, other)
+        ]
+        if found:
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            problems.append(f"{network} overlaps {found[0][1]}, which {found[0][0]} has{more}")
     return problems
+
+
+def _meet(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def _ranges(cluster: Cluster) -> dict[str, tuple[Network, ...]]:
+    """By the option that gives them."""
+    return {"--pod-cidr": cluster.pod_cidrs, "--service-cidr": cluster.service_cidrs}
+
+
+def shared_ranges(cluster: Cluster, other: Cluster) -> dict[str, list[Network]]:
+    """Option → those of its ranges that overlap one of the other's. Two instances share neither pods' addresses nor
+    Services': either one's table of Services drops what it does not know of its ranges."""
+    theirs = [network for networks in _ranges(other).values() for network in networks]
+    found = {
+        option: [network for network in networks if any(_meet(network, each) for each in theirs)]
+        for option, networks in _ranges(cluster).items()
+    }
+    return {option: networks for option, networks in found.items() if networks}
+
+
+def free_ranges(cluster: Cluster, options: Iterable[str], taken: Iterable[Network]) -> dict[str, str]:
+    """For each option ranges of the families it has now, that overlap nothing of `taken` and not each other."""
+    used = [network for network in taken if network.prefixlen]
+    used += [
+        network for option, ranges in _ranges(cluster).items() if option not in options for network in ranges
+    ]
+    found = {}
+    for option in options:
+        texts = []
+        for network in _ranges(cluster)[option]:
+            free = (
+                each for each in _candidates(network.version) if not any(_meet(each, one) for one in used)
+            )
+            if (chosen := next(free, None)) is not None:
+                used.append(chosen)
+            texts.append(str(chosen or "CIDR"))
+        found[option] = ",".join(texts)
+    return found
+
+
+def _candidates(version: int) -> Iterator[Network]:
+    for number in range(1, 35):
+        yield ip_network(f"10.{218 + number}.0.0/16" if version == 4 else f"fd4e:5741:{number:x}::/112")

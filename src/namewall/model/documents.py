@@ -281,6 +281,7 @@ def _document(events: Any) -> Document:
                     anchors[event.anchor] = event.value, 1
                 continue
             done = _scalar(event, line)
+            first = first or place
             if event.anchor is not None:
                 anchors[event.anchor] = done, 1 + (len(event.value) >> 6)
         elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:

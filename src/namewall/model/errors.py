@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from namewall.model.near import or_meant
+
 Stage = Literal["schema", "agent"]
 
 
@@ -22,17 +24,19 @@ class Problem:
 
     `path` is the field, as `spec.egress[0].toFQDNs[1].matchPattern`, "" for the object as a whole. `stage` says
     who would find it in a Cilium cluster: the CRD schema at the API server, or the agent. `unknown_field` marks
-    what a non-strict API server prunes instead of refusing.
+    what a non-strict API server prunes instead of refusing. `meant` is the word that stands there rightly; the
+    message is Cilium's and Kubernetes' without it.
     """
 
     path: str
     message: str
     stage: Stage
     unknown_field: bool = False
+    meant: str | None = None
 
     def __str__(self) -> str:
         """One line, whatever the object's keys hold: what does not print is escaped."""
-        text = f"{self.path}: {self.message}" if self.path else self.message
+        text = or_meant(f"{self.path}: {self.message}" if self.path else self.message, self.meant)
         return text if text.isprintable() else "".join(map(_shown, text))
 
 

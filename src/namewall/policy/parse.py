@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from namewall.model.errors import Problem
+from namewall.model.near import near
 from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rules import Policy
@@ -32,12 +33,9 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
         return None, [Problem("", "a policy must be an object", "schema")]
     kind = obj.get("kind")
     if not isinstance(kind, str) or kind not in API_VERSIONS:
-        return None, [
-            Problem("kind", f"`{kind}` is no policy; use one of {', '.join(API_VERSIONS)}", "schema")
-        ]
+        return None, [_wrong_kind(obj)]
     if obj.get("apiVersion") != API_VERSIONS[kind]:
-        text = f"`{obj.get('apiVersion')}` is no version of {kind}; use {API_VERSIONS[kind]}"
-        return None, [Problem("apiVersion", text, "schema")]
+        return None, [wrong_version(obj, API_VERSIONS[kind])]
     schema = network_policy_schema() if kind == "NetworkPolicy" else crd_schema(kind)
     problems = validate(schema, obj)
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
@@ -51,6 +49,31 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
 def enforceable(policy: Policy) -> list[Problem]:
     """The parts of a valid policy that this datapath cannot enforce; empty if all of it can be."""
     return list(policy.unsupported)
+
+
+def _wrong_kind(obj: Mapping[str, Any]) -> Problem:
+    kind, known = obj.get("kind"), ", ".join(API_VERSIONS)
+    if kind is None:
+        return _missing(obj, "kind", f"one of {known}")
+    meant = near(kind, API_VERSIONS) if isinstance(kind, str) else None
+    return Problem("kind", f"`{kind}` is no policy; use one of {known}", "schema", meant=meant)
+
+
+def wrong_version(obj: Mapping[str, Any], right: str) -> Problem:
+    """What to say of an object of a known kind whose apiVersion is not the `right` one."""
+    version = obj.get("apiVersion")
+    if version is None:
+        return _missing(obj, "apiVersion", right)
+    text = f"`{version}` is no version of {obj['kind']}; use {right}"
+    return Problem("apiVersion", text, "schema")
+
+
+def _missing(obj: Mapping[str, Any], field: str, right: str) -> Problem:
+    """A misspelt field is named instead: there the word stands that was meant."""
+    for key in obj:
+        if near(str(key), (field,)):
+            return Problem(str(key), f'unknown field "{key}"', "schema", meant=field)
+    return Problem(field, f"Required value: write {right}", "schema")
 
 
 def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:

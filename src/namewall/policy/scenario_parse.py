@@ -19,6 +19,7 @@ from typing import Any
 from namewall.model.errors import Problem
 from namewall.model.labels import Labels, identity_labels
 from namewall.model.names import fqdn
+from namewall.model.near import near, or_meant
 from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import enforceable, parse
@@ -49,7 +50,7 @@ DEFAULT = "default"
 METADATA_NAME = "kubernetes.io/metadata.name"
 """The label that the API server gives every namespace."""
 
-_PROTOCOLS = {"ICMPv6": Protocol.ICMPV6} | {name: Protocol[name] for name in PROTOCOLS if name != "ICMPv6"}
+_PROTOCOLS = {name: Protocol[name.upper()] for name in PROTOCOLS}
 _DEFAULT_PORTS = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}
 """Echo requests."""
 _PORT = re.compile(r"(.*):([0-9]{1,5})(?:/([A-Za-z0-9]+))?", re.DOTALL)
@@ -71,6 +72,11 @@ def parse_scenario(document: Any, policies: Iterable[Any] = ()) -> tuple[Scenari
 def parse_party(scenario: Scenario, text: str) -> Party | None:
     """Whom a word means in a scenario, None for nobody."""
     return _Directory(scenario.endpoints, scenario.services, scenario.stand_in).find(text)
+
+
+def near_party(scenario: Scenario, text: str) -> str | None:
+    """Who may be meant by a word that means nobody."""
+    return _Directory(scenario.endpoints, scenario.services, scenario.stand_in).near(text)
 
 
 def parse_target(text: str) -> tuple[str, int | None, Protocol | None]:
@@ -97,7 +103,8 @@ def protocol_of(text: str) -> Protocol:
     for name, protocol in _PROTOCOLS.items():
         if name.upper() == text.upper():
             return protocol
-    raise ValueError(f"`{text}` is no protocol; use one of {', '.join(_PROTOCOLS)}")
+    words = f"`{text}` is no protocol; use one of {', '.join(_PROTOCOLS)}"
+    raise ValueError(or_meant(words, near(text, _PROTOCOLS)))
 
 
 def _problem(path: str, message: str) -> Problem:
@@ -152,6 +159,10 @@ class _Directory:
         if "." in text and not set(text) & set("/: "):
             return Name(fqdn(text))
         return None
+
+    def near(self, text: str) -> str | None:
+        """Who may be meant by a word that means nobody."""
+        return near(text, (*self._pods, *self._services, *RESERVED_NAMES))
 
     def known(self) -> str:
         names = [f"`{endpoint}`" for endpoint in islice(self.endpoints, 9)]
@@ -214,8 +225,8 @@ class _Reader:
             about=document.get("about", ""),
         )
 
-    def _say(self, path: str, message: str) -> None:
-        self.problems.append(_problem(path, message))
+    def _say(self, path: str, message: str, meant: str | None = None) -> None:
+        self.problems.append(Problem(path, message, "schema", meant=meant))
 
     def _address(self, text: str, path: str) -> Address | None:
         try:
@@ -329,7 +340,8 @@ class _Reader:
             return None
         if found is None:
             known = directory.known()
-            self._say(path, f"`{text}` is no {what}" + (f"; endpoints are {known}" if known else ""))
+            message = f"`{text}` is no {what}" + (f"; endpoints are {known}" if known else "")
+            self._say(path, message, directory.near(text))
         return found
 
     def _lookups(
@@ -419,14 +431,14 @@ class _Reader:
             return
         if not isinstance(expect, dict):
             shown = expect if isinstance(expect, str) else type(expect).__name__
-            self._say(
-                path, f"`{shown}` is no expectation; write one of {', '.join(EXPECTATIONS)}, or a mapping"
-            )
+            words = f"`{shown}` is no expectation; write one of {', '.join(EXPECTATIONS)}, or a mapping"
+            self._say(path, words, near(shown, EXPECTATIONS))
             return
         fields = EXPECT["properties"]
         for key, value in expect.items():
             if key not in fields:
-                self._say(f"{path}.{key}", f"`{key}` is no field of an answer; use {', '.join(fields)}")
+                words = f"`{key}` is no field of an answer; use {', '.join(fields)}"
+                self._say(f"{path}.{key}", words, near(key, fields))
             elif "enum" in fields[key] and value not in fields[key]["enum"]:
                 words = ", ".join("null" if word is None else word for word in fields[key]["enum"])
                 self._say(f"{path}.{key}", f"`{value}` cannot be; use one of {words}")
@@ -447,7 +459,8 @@ class _Reader:
                 continue
             for key, value in rule.items():
                 if key not in fields:
-                    self._say(f"{where}.{key}", f"`{key}` is no field of a rule; use {', '.join(fields)}")
+                    words = f"`{key}` is no field of a rule; use {', '.join(fields)}"
+                    self._say(f"{where}.{key}", words, near(key, fields))
                 elif not isinstance(value, str) and not (value is None and key == "namespace"):
                     self._say(f"{where}.{key}", "must be a string")
 
@@ -475,4 +488,4 @@ def _cidr(text: str) -> Any:
     return prefix
 
 
-__all__ = ["parse_party", "parse_scenario", "parse_target", "protocol_of"]
+__all__ = ["near_party", "parse_party", "parse_scenario", "parse_target", "protocol_of"]

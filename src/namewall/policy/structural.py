@@ -23,6 +23,7 @@ from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.memo import remembered
+from namewall.model.near import near
 from namewall.model.net import Network
 from namewall.policy import rule_schema
 from namewall.policy.rule_schema import Schema
@@ -191,8 +192,8 @@ def _string_acceptor(schema: Schema) -> Accepts:
 # --- what is wrong ---------------------------------------------------------------------------------------------
 
 
-def _problem(path: str, message: str, unknown: bool = False) -> Problem:
-    return Problem(path, message, "schema", unknown)
+def _problem(path: str, message: str, unknown: bool = False, meant: str | None = None) -> Problem:
+    return Problem(path, message, "schema", unknown, meant)
 
 
 def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
@@ -258,7 +259,8 @@ def _validate_object(schema: Schema, value: dict[Any, Any], path: str) -> Iterat
         elif additional:
             yield from _validate(additional, member, where)
         elif not keeps_unknown:
-            yield _problem(where, f'unknown field "{where}"', unknown=True)
+            meant = near(key, (name for name in properties if name not in value))
+            yield _problem(where, f'unknown field "{where}"', unknown=True, meant=meant)
     for rule, least, most in _GROUPS:
         names = _alternatives(schema, rule)
         present = [name for name in names if name in value]
@@ -306,7 +308,8 @@ def quoted(text: str) -> str:
 def _validate_string(schema: Schema, value: str, path: str) -> Iterator[Problem]:
     if "enum" in schema and value not in schema["enum"]:
         supported = ", ".join(f'"{choice}"' for choice in schema["enum"])
-        yield _problem(path, f"Unsupported value: {quoted(value)}: supported values: {supported}")
+        text = f"Unsupported value: {quoted(value)}: supported values: {supported}"
+        yield _problem(path, text, meant=near(value, schema["enum"]))
     if "maxLength" in schema and len(value) > schema["maxLength"]:
         yield _problem(path, f"Too long: may not be more than {schema['maxLength']} bytes")
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 from namewall.model.documents import Document, Unreadable, read
 from namewall.model.errors import Problem
+from namewall.model.near import or_meant
 
 
 def clean(text: object) -> str:
@@ -24,7 +25,7 @@ def clean(text: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """A problem and where it is; `line` and `column` 0 are unknown. `origin` is who says so, as in Problem, or
-    `yaml`."""
+    `yaml`; `meant` as in Problem."""
 
     source: str
     line: int
@@ -32,20 +33,28 @@ class Complaint:
     message: str
     column: int = 0
     origin: str = ""
+    meant: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.source}:{self.line}" if self.line else self.source
-        return clean(": ".join(part for part in (where, self.path, self.message) if part))
+        said = ": ".join(part for part in (where, self.path, self.message) if part)
+        return clean(or_meant(said, self.meant))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"source": self.source, "line": self.line or None, "path": self.path, "message": self.message}
+        return {
+            "source": self.source,
+            "line": self.line or None,
+            "path": self.path,
+            "message": self.message,
+            "meant": self.meant,
+        }
 
 
 def complaint(source: str, document: Document, problem: Problem, prefix: str = "") -> Complaint:
     """Where in the text a problem is. `prefix` is where its object stands in the document."""
     path = ".".join(part for part in (prefix, problem.path) if part)
     line, column = document.place_of(path)
-    return Complaint(source, line, problem.path, problem.message, column, problem.stage)
+    return Complaint(source, line, problem.path, problem.message, column, problem.stage, problem.meant)
 
 
 def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator[Document]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from namewall.model.documents import Document
+from namewall.model.near import near
 from namewall.policy.parse import API_VERSIONS
 
 CIDR_GROUP = "CiliumCIDRGroup"
@@ -25,7 +26,8 @@ def is_other(obj: Any) -> bool:
         return False
     group = version.rpartition("/")[0]
     known = group in ("", "apps", "batch", "autoscaling", "policy") or group.endswith(".k8s.io")
-    return known and group != "networking.k8s.io" and "NetworkPolicy" not in kind
+    misspelt = "NetworkPolicy" in kind or near(kind, API_VERSIONS) is not None
+    return known and group != "networking.k8s.io" and not misspelt
 
 
 def objects(document: Document) -> list[tuple[str, Any]]:

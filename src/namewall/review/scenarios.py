@@ -173,5 +173,6 @@ def _place_problem(file: ScenarioFile, problem: Problem) -> Complaint:
         prefix = f"policies[{index}]"
         if placed.source != file.source and problem.path.startswith(prefix):
             path = problem.path.removeprefix(prefix).removeprefix(".")
-            return Complaint(placed.source, placed.line_of(path), path, problem.message)
+            line = placed.line_of(path)
+            return Complaint(placed.source, line, path, problem.message, meant=problem.meant)
     return complaint(file.source, file.document, problem)

@@ -10,7 +10,7 @@ from typing import Any
 
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
-from namewall.policy.parse import enforceable, parse
+from namewall.policy.parse import enforceable, parse, wrong_version
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema
 from namewall.policy.structural import validate
@@ -59,8 +59,7 @@ def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
 def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
     if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
         if obj.get("apiVersion") != "cilium.io/v2":
-            text = f"`{obj.get('apiVersion')}` is no version of {CIDR_GROUP}; use cilium.io/v2"
-            return None, [Problem("apiVersion", text, "schema")], []
+            return None, [wrong_version(obj, "cilium.io/v2")], []
         problems = validate(crd_schema(CIDR_GROUP), obj)
         name = (obj.get("metadata") or {}).get("name") if not problems else ""
         if not problems and (not isinstance(name, str) or not name):

@@ -140,6 +140,42 @@ def test_what_cannot_be_enforced_is_valid_and_said() -> None:
     assert row["unenforceable"][0]["line"] == 9
 
 
+def test_what_is_nearly_right_is_told_what_is_meant() -> None:
+    near = BAD.replace("ingres:", "ingres: []\n  egres:")
+    lines = run("validate", "-", text=near).stdout.splitlines()
+    assert [line for line in lines if "spec.ingres:" in line] == [
+        'STDIN:11: spec.ingres: unknown field "spec.ingres"; did you mean `ingress`?'
+    ]
+    assert not [line for line in lines if "spec.egres:" in line and "did you mean" in line], "it is there"
+    for before, after, words in (
+        ("kind: CiliumNetworkPolicy", "kind: CiliumNetworkPolice", "did you mean `CiliumNetworkPolicy`?"),
+        ("kind: CiliumNetworkPolicy", "Kind: CiliumNetworkPolicy", "did you mean `kind`?"),
+        (
+            "cilium.io/v2",
+            "cilium.io/v1",
+            "`cilium.io/v1` is no version of CiliumNetworkPolicy; use cilium.io/v2\n",
+        ),
+        ("apiVersion: cilium.io/v2", "apiversion: cilium.io/v2", "did you mean `apiVersion`?"),
+        ("apiVersion: cilium.io/v2\n", "", "apiVersion: Required value: write cilium.io/v2"),
+        ("matchName", "matchname", "matchname: unknown field"),
+    ):
+        assert before in GOOD
+        result = run("validate", "-", text=GOOD.replace(before, after))
+        assert (result.exit_code, words in result.stdout) == (2, True), result.output
+    row = json.loads(run("validate", "-o", "json", "-", text=near).stdout)["policies"][0]
+    assert {problem["path"]: problem["meant"] for problem in row["problems"]}["spec.ingres"] == "ingress"
+    batch = json.loads(
+        run("validate", "--batch", "-", text='{"id": 1, "policy": {"kind": "Networkpolicy"}}').stdout
+    )
+    assert batch["error"].endswith("; did you mean `NetworkPolicy`?")
+
+
+def test_a_misspelt_policy_is_no_other_object() -> None:
+    text = "apiVersion: v1\nkind: networkpolicy\nmetadata: {name: a}\nspec: {podSelector: {}}\n"
+    result = run("validate", "-", text=text)
+    assert (result.exit_code, "did you mean `NetworkPolicy`?" in result.stdout) == (2, True)
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_validate_for_programs(output: str) -> None:
     import yaml
@@ -161,7 +197,7 @@ def test_validate_for_programs(output: str) -> None:
             "kind: CiliumCIDRGroup\napiVersion: cilium.io/v2\nmetadata: {name: a}\nspec: {externalCIDRs: [x]}\n",
             "spec.externalCIDRs[0]",
         ),
-        ("hello\n", "a policy must be an object"),
+        ("# words\nhello\n", "STDIN:2: a policy must be an object"),
         ("[" * 100_000, "nested deeper than 100"),
         (GOOD + "\0", "control characters are not allowed"),
         ("apiVersion: v1\nkind: List\nitems: [1, {kind: 7}]\n", "STDIN:3: "),
@@ -304,7 +340,7 @@ def test_simulate_prints_answers_and_lists_differences(folder: Path) -> None:
     result = run("simulate", "web.test.yaml")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "web.test.yaml:5: tests[0].from: `wbe` is no endpoint" in result.stderr
-    assert "endpoints are `default/web`" in result.stderr
+    assert "endpoints are `default/web`; did you mean `web`?" in result.stderr
 
 
 def test_policies_that_were_expected_to_be_accepted() -> None:
@@ -356,6 +392,8 @@ def test_what_could_not_fail_is_an_error(folder: Path) -> None:
         (SCENARIO.replace(", expect: allow", ""), "a test needs `expect`"),
         (SCENARIO.replace("expect: allow", "expct: allow"), "tests[0].expct: unknown field"),
         (SCENARIO.replace("expect: allow", "expect: yes"), "tests[0].expect: `bool` is no expectation"),
+        (SCENARIO.replace("expect: allow", "expect: alow"), "did you mean `allow`?"),
+        (SCENARIO.replace("tests:", "lookup: []\ntests:"), "did you mean `lookups`?"),
         (SCENARIO.replace("policy.yaml", "policies.yaml"), "policyFiles[0]: `policies.yaml` does not exist"),
         (SCENARIO.replace("policy.yaml", "web.test.yaml"), "policyFiles[0]: `web.test.yaml` has no policy"),
         ("endpoints: []\n", "there is no test in it"),
@@ -377,10 +415,18 @@ def test_a_policy_that_is_not_accepted_is_an_error_with_its_own_line(folder: Pat
     result = run("test", "web.test.yaml")
     assert result.exit_code == 2
     assert "policy.yaml:11: spec.ingres: unknown field" in result.stdout
+    assert result.stdout.startswith("web.test.yaml E\n"), "nothing is judged by half of the policies"
+    assert result.stdout.splitlines()[-1].strip("= ").startswith("3 errors in ")
+    report = json.loads(run("test", "-o", "json", "web.test.yaml").stdout)
+    assert (report["tests"], report["summary"]["errors"]) == ([], 3)
+    (folder / "other.test.yaml").write_text("tests: [{from: host, to: 'host:1', expect: allow}]\n")
+    result = run("test", ".")
+    assert (result.exit_code, "1 passed, 3 errors" in result.stdout) == (2, True)
+    (folder / "other.test.yaml").unlink()
     (folder / "policy.yaml").write_text(HTTP, encoding="utf-8")
     result = run("test", "web.test.yaml")
     assert "policy.yaml:9: spec.ingress[0].toPorts[0].rules.http" in result.stdout
-    assert "1 warnings" in result.stdout
+    assert "1 passed, 1 warning in " in result.stdout
 
 
 def test_names_cannot_steer_a_terminal(folder: Path) -> None:
@@ -398,3 +444,27 @@ def test_names_cannot_steer_a_terminal(folder: Path) -> None:
         assert result.exit_code == 2
         assert "\x1b" not in result.output
     assert ElementTree.parse(folder / "report.xml") is not None
+
+
+def test_a_test_file_without_tests_is_told_what_is_missing(folder: Path) -> None:
+    for target in ("policy.yaml", "empty.yaml"):
+        (folder / "empty.yaml").write_text("", encoding="utf-8")
+        result = run("test", target)
+        assert result.exit_code == 2
+    assert result.stderr == (
+        "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`\n"
+    )
+
+
+def test_explain_says_who_may_be_meant(folder: Path) -> None:
+    result = run("explain", "web.test.yaml", "--from", "wbe", "--to", "a.io:1")
+    assert (result.exit_code, "did you mean `web`?" in result.stderr) == (2, True)
+    result = run("explain", "web.test.yaml", "--from", "web", "--to", "a.io:1/TPC")
+    assert (result.exit_code, "did you mean `TCP`?" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("path", ["policy.yaml/report.xml", ".", "a\0b"])
+def test_a_report_that_cannot_be_written_is_said(folder: Path, path: str) -> None:
+    result = run("test", "web.test.yaml", "--junit", path)
+    assert result.exit_code == 2
+    assert f"cannot write {path}".replace("\0", "\\x00") in result.stderr

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from namewall.model.cluster import Cluster, Resolver, overlaps, parse_cidrs
+from namewall.model.cluster import Cluster, Resolver, free_ranges, overlaps, parse_cidrs, shared_ranges
 
 
 def test_to_dict_and_from_dict_are_inverse() -> None:
@@ -64,3 +64,35 @@ def test_overlaps_name_the_owner_and_default_routes_do_not_count() -> None:
         "10.1.0.0/16 overlaps 10.0.0.0/8, which eth0 has"
     ]
     assert overlaps((ip_network("192.168.0.0/16"),), taken) == []
+    taken["eth1"] = taken["eth2"] = ip_network("10.1.2.0/24")
+    assert overlaps((ip_network("10.1.0.0/16"),), taken) == [
+        "10.1.0.0/16 overlaps 10.0.0.0/8, which eth0 has, and 2 more"
+    ]
+
+
+def test_what_two_clusters_share_and_what_is_free_for_one_of_them() -> None:
+    one, other = Cluster(node_name="n"), Cluster(node_name="n")
+    shared = shared_ranges(one, other)
+    assert shared == {"--pod-cidr": list(one.pod_cidrs), "--service-cidr": list(one.service_cidrs)}
+    free = free_ranges(
+        one, list(shared), [*other.pod_cidrs, *other.service_cidrs, ip_network("10.221.7.0/24")]
+    )
+    assert free == {
+        "--pod-cidr": "10.222.0.0/16,fd4e:5741:3::/112",
+        "--service-cidr": "10.223.0.0/16,fd4e:5741:4::/112",
+    }
+    moved = Cluster(
+        "n",
+        **{
+            option.removeprefix("--").replace("-", "_") + "s": parse_cidrs(text, option)
+            for option, text in free.items()
+        },
+    )
+    assert shared_ranges(moved, other) == {}
+    only4 = Cluster("n", pod_cidrs=(ip_network("10.219.3.0/24"),), service_cidrs=(ip_network("10.9.0.0/16"),))
+    assert shared_ranges(only4, other) == {"--pod-cidr": [ip_network("10.219.3.0/24")]}
+    assert free_ranges(only4, ["--pod-cidr"], other.pod_cidrs)["--pod-cidr"].count(",") == 0
+    crossed = Cluster("n", pod_cidrs=other.service_cidrs, service_cidrs=other.pod_cidrs)
+    assert list(shared_ranges(crossed, other)) == ["--pod-cidr", "--service-cidr"]
+    everything = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+    assert free_ranges(one, ["--pod-cidr"], everything) == {"--pod-cidr": "CIDR,CIDR"}
