@@ -13,8 +13,9 @@ from namewall.policy.diff.universe import Known, Universe, reserved_peers
 from namewall.policy.parse import API_VERSIONS, parse
 from namewall.review.convert import Lost, convert
 from namewall.review.wrong import Wrong
+from tests.property.examples import RELAXED
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, NAMES, PODS, raw_policies
-from tests.property.test_meaning import RELAXED, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 

@@ -14,8 +14,9 @@ from namewall.policy.diff.changes import PROTOCOLS, Comparison
 from namewall.policy.diff.groups import grouped, reversed_change
 from namewall.policy.diff.universe import Known, Universe, from_policies, reserved_peers
 from namewall.policy.rules import Policy
+from tests.property.examples import EXAMPLES
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, parsed, raw_policies
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 

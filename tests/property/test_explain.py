@@ -12,8 +12,9 @@ from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
+from tests.property.examples import EXAMPLES
 from tests.property.policies import ADDRESSES, NAMES, NAMESPACES, PORT_NUMBERS, raw_policies
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 

@@ -18,6 +18,7 @@ from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.ports import NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
+from tests.property.examples import one_in
 from tests.property.policies import (
     CLUSTER_PORTS,
     FACTS,
@@ -32,11 +33,11 @@ from tests.property.policies import (
     worlds,
 )
 from tests.property.readings import IDENTITIES, Asked, decided, facts, flows, state_of, subjects
-from tests.property.test_meaning import EXAMPLES, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 
-QUIET = settings(max_examples=EXAMPLES // 8, deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=one_in(8), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIET
@@ -87,7 +88,7 @@ def test_adding_and_removing_a_policy_is_nothing(world: World, subject: Pod) -> 
 Change = tuple[list[Raw], str]
 
 
-@settings(QUIET, max_examples=EXAMPLES // 10)
+@settings(QUIET, max_examples=one_in(10))
 @given(
     st.lists(
         st.tuples(

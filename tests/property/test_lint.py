@@ -12,9 +12,10 @@ from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.lint.finding import Project
 from namewall.policy.lint.run import IDS, lint
 from namewall.policy.rules import Policy
+from tests.property.examples import RELAXED
 from tests.property.policies import raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import RELAXED, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 

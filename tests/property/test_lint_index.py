@@ -13,9 +13,10 @@ from namewall.policy.lint.contained import rule_within, world_families
 from namewall.policy.lint.finding import Project
 from namewall.policy.lint.names import _asking
 from namewall.policy.rules import Policy
+from tests.property.examples import RELAXED
 from tests.property.policies import NAMES, raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import RELAXED, pytestmark
+from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 

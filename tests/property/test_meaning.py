@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import ast
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 
 from namewall.policy.lookup import DNS_REFUSED, dns_passes
 from spec import oracle
+from tests.property.examples import ENOUGH, EXAMPLES
 from tests.property.policies import World, worlds
 from tests.property.readings import Asked, decided, facts, flows, looked_up, state_of, told
 
-EXAMPLES = int(os.environ.get("NAMEWALL_EXAMPLES", "2000"))
-"""Worlds; `make test-long` asks for 100,000."""
-RELAXED = settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 10,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
-"""For what is slower to judge, and to shrink."""
 pytestmark = pytest.mark.timeout(900 if EXAMPLES <= 5000 else 0)
 SPEC = Path(oracle.__file__).parent
 
@@ -78,7 +69,7 @@ def test_the_three_readings_agree_and_every_clause_is_met() -> None:
     print(f"{EXAMPLES} worlds; how often each clause of spec/semantics.md was applied:")
     print(", ".join(f"{number}: {count:,}" for number, count in counts.items()))
     assert set(oracle.clauses) <= set(counts)
-    if EXAMPLES >= 2000:
+    if EXAMPLES >= ENOUGH:
         assert [number for number, count in counts.items() if not count] == []
 
 
