@@ -123,7 +123,7 @@ def test_it_says_what_validate_and_lint_say(
     assert [(p["line"], p["path"], p["message"]) for p in judged["problems"]] == problems
     linted = json.loads(CliRunner().invoke(main, ["lint", str(path), "-o", "json"]).stdout)
     own = [
-        {key: value for key, value in row.items() if key not in ("column", "fix", "fixable")}
+        {key: value for key, value in row.items() if key not in ("column", "object", "fix", "fixable")}
         for row in judged["findings"]
     ]
     assert own == linted

@@ -149,6 +149,20 @@ def test_a_broken_file_shows_its_problems_by_line(page: Page) -> None:
     expect(page.locator(".cm-lintRange-error, .cm-lintPoint-error").first).to_be_visible()
 
 
+@pytest.mark.parametrize("rules", [1, 300], ids=["short", "long"])
+def test_a_misspelt_field_is_put_right_by_its_button(page: Page, rules: int) -> None:
+    """Of long files the server makes the text of a fix only when it is asked for."""
+    more = "".join(f"  - toCIDR: [198.51.100.0/24]  # {number} {'x' * 100}\n" for number in range(rules))
+    right = COMMENTED + more
+    upload(page, "shop.yaml", right.replace("toFQDNs:", "tofqdn:"))
+    checks = page.get_by_role("region", name="Checks and questions")
+    checks.get_by_role("button", name="Fix: write `toFQDNs`").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put it in").click()
+    expect(page.get_by_role("button", name="Edit kubernetes.io")).to_be_visible()
+    assert yaml_of(page) == right
+    expect(checks.get_by_role("button", name="Fix: write")).to_have_count(0)
+
+
 def test_text_that_is_no_yaml_is_said_at_once(page: Page) -> None:
     upload(page, "torn.yaml", "apiVersion: cilium.io/v2\nkind: [\n")
     checks = page.get_by_role("region", name="Checks and questions")

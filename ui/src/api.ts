@@ -49,27 +49,37 @@ export interface JudgedObject {
   error: string | null;
 }
 
-export interface Problem {
+/** What the server can put right: the files as they are afterwards. */
+export interface Fix {
+  label: string;
+  files: PolicyFile[];
+}
+
+/** Something said of an object, by its number in the file. In long files `fix` is null though `fixable` has a label: ask. */
+export interface Remark {
   file: string;
+  path: string | null;
+  object: number | null;
+  message: string;
+  rule?: string;
+  fix: Fix | null;
+  fixable: string | null;
+}
+
+export interface Problem extends Remark {
   line: number;
   column: number | null;
-  path: string | null;
-  message: string;
   source: "yaml" | "cilium" | "kubernetes" | "agent";
 }
 
-export interface Finding {
-  file: string;
+export interface Finding extends Remark {
   line: number | null;
-  path: string | null;
   rule: string;
   severity: string;
-  message: string;
   hint: string | null;
   policy: string | null;
   kind: string | null;
   namespace: string | null;
-  fix: { label: string; files: PolicyFile[] } | null;
 }
 
 export interface Rating {
@@ -322,6 +332,8 @@ async function* lines(path: string, body: unknown, signal?: AbortSignal): AsyncG
 export const api = {
   judge: (files: readonly PolicyFile[], signal?: AbortSignal) =>
     ask<Judgement>("/api/judge", { files }, signal),
+  fix: async (files: readonly PolicyFile[], { rule, file, object, path, fix }: Remark) =>
+    fix ?? (await ask<Fix>("/api/fix", { files, rule, file, object, path })),
   explain: (files: readonly PolicyFile[], question: Question, signal?: AbortSignal) =>
     ask<Explanation>("/api/explain", { files, ...question }, signal),
   union: (files: readonly PolicyFile[], subject: Subject, signal?: AbortSignal) =>

@@ -47,7 +47,17 @@ def _fix(body: Row) -> Row:
     for key in ("file", "path"):
         if not isinstance(body.get(key), str):
             raise Wrong("want a text", key)
-    return fixed(files_of(body), None if rule is None else str(rule), body["file"], body["path"])
+    return fixed(
+        files_of(body), None if rule is None else str(rule), body["file"], _number(body), body["path"]
+    )
+
+
+def _number(body: Row) -> int:
+    """The number of an object in its file."""
+    index = body.get("object", 0)
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        raise Wrong("want the number of an object of the file", "object")
+    return index
 
 
 def _explain(body: Row) -> Row:
@@ -73,10 +83,7 @@ def _side(body: Row, key: str) -> Side:
 
 
 def _convert(body: Row) -> Row:
-    index = body.get("object", 0)
-    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-        raise Wrong("want the number of an object of the file", "object")
-    return converted(files_of({"file": [body.get("file")]}, "file"), index, str(body.get("to")))
+    return converted(files_of({"file": [body.get("file")]}, "file"), _number(body), str(body.get("to")))
 
 
 def _schema(body: Row) -> Row:

@@ -11,8 +11,10 @@ from typing import Any
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import lint
 from namewall.policy.metadata import MODE
+from namewall.review import fixes as of_findings
+from namewall.review import misspelt as of_problems
 from namewall.review.complaints import Complaint
-from namewall.review.fixes import Fix, fix_of_finding, fix_of_problem, text_after
+from namewall.review.fixes import Fix
 from namewall.review.lint import linted, public_suffixes, refused, row
 from namewall.review.papers import File, Papers, in_file, metadata_of
 from namewall.review.rating import rated
@@ -34,21 +36,26 @@ def judged(files: Iterable[File]) -> Row:
     verdicts = papers.verdicts()
     fixes = _Fixes(papers)
     problems = [_broken(each) for each in papers.broken]
-    for one, found in zip(papers.placed, verdicts, strict=True):
+    for (one, index), found in zip(in_file(papers), verdicts, strict=True):
         for problem in found.problems:
-            fix = fix_of_problem(one, problem.path) if len(problems) < MOST else None
-            problems.append({**_problem(one, problem), **fixes.row(one, fix)})
+            fix = of_problems.fix_of_problem(one, problem.path) if len(problems) < MOST else None
+            problems.append({**_problem(one, problem), "object": index, **fixes.row(one, fix, None)})
     for scenario in papers.scenarios:
         problems += [_broken(each) for each in scenario.complaints]
     catalog = papers.catalog(verdicts)
     project = Project(catalog, None, public_suffixes())
     found_by_lint = lint(project)
-    findings = [_finding(papers.placed[each.index], each, fixes) for each in found_by_lint[:MOST]]
+    numbers = [index for _, index in in_file(papers)]
+    findings = [
+        {**_finding(papers.placed[each.index], each, fixes), "object": numbers[each.index]}
+        for each in found_by_lint[:MOST]
+    ]
     ignored: list[Complaint] = []
     for scenario in papers.scenarios:
         if scenario.scenario is not None:
             findings += [
-                {**each, "column": 1, **NO_FIX} for each in linted(scenario.policies, scenario, ignored)
+                {**each, "column": 1, "object": None, **NO_FIX}
+                for each in linted(scenario.policies, scenario, ignored)
             ]
     return {
         "objects": list(_objects(papers, verdicts)),
@@ -102,6 +109,7 @@ def _broken(complaint: Complaint) -> Row:
         "path": complaint.path or None,
         "message": complaint.message,
         "source": "yaml" if complaint.origin == "yaml" else "agent",
+        "object": None,
         **NO_FIX,
     }
 
@@ -115,8 +123,8 @@ def _problem(one: Placed, problem: Complaint) -> Row:
 def _finding(one: Placed, finding: Finding, fixes: _Fixes) -> Row:
     path = ".".join(part for part in (one.path, finding.path) if part)
     column = one.document.place_of(path)[1]
-    fix = fix_of_finding(fixes.papers, one, finding.rule, finding.path)
-    return {**row(one, finding), "column": column, **fixes.row(one, fix)}
+    fix = of_findings.fix_of_finding(fixes.papers, one, finding.rule, finding.path)
+    return {**row(one, finding), "column": column, **fixes.row(one, fix, finding.rule)}
 
 
 class _Fixes:
@@ -126,18 +134,20 @@ class _Fixes:
     def __init__(self, papers: Papers) -> None:
         self.papers, self._left = papers, MOST_WRITTEN
 
-    def row(self, one: Placed, fix: Fix | None) -> Row:
+    def row(self, one: Placed, fix: Fix | None, rule: str | None) -> Row:
         if fix is None:
             return NO_FIX
         self._left -= len(self.papers.texts[one.source])
         if self._left < 0:
             return {"fix": None, "fixable": fix[0]}
-        found = written(self.papers, one, fix)
+        found = written(self.papers, one, fix, rule)
         return NO_FIX if found is None else {"fix": found, "fixable": fix[0]}
 
 
-def written(papers: Papers, one: Placed, fix: Fix) -> Row | None:
-    """`fix` of docs/editor-api.md; None where the file's layout is one that is not followed."""
+def written(papers: Papers, one: Placed, fix: Fix, rule: str | None) -> Row | None:
+    """`fix` of docs/editor-api.md, of a finding or, without `rule`, of a problem; None where the file's layout is one
+    that is not followed."""
+    text_after = of_problems.text_after if rule is None else of_findings.text_after
     after = text_after(papers, one, fix)
     if after is None:
         return None
@@ -145,22 +155,23 @@ def written(papers: Papers, one: Placed, fix: Fix) -> Row | None:
     return {"label": fix[0], "files": [{"name": name, "text": text} for name, text in texts.items()]}
 
 
-def fixed(files: Iterable[File], rule: str | None, file: str, path: str) -> Row:
-    """The answer of `POST /api/fix`. Raises Wrong."""
+def fixed(files: Iterable[File], rule: str | None, file: str, number: int, path: str) -> Row:
+    """The answer of `POST /api/fix`; `number` is the object's in its file. Raises Wrong."""
     papers = Papers.read(files)
-    for one in papers.placed:
-        if one.source != file:
+    for index, (one, own) in enumerate(in_file(papers)):
+        if (one.source, own) != (file, number):
             continue
-        if rule is not None and all((each.rule, each.path) != (rule, path) for each in _lint_of(papers, one)):
-            continue
-        fix = fix_of_problem(one, path) if rule is None else fix_of_finding(papers, one, rule, path)
-        found = None if fix is None else written(papers, one, fix)
+        fix = None
+        if rule is None:
+            fix = of_problems.fix_of_problem(one, path)
+        elif (index, rule, path) in _lint_of(papers):
+            fix = of_findings.fix_of_finding(papers, one, rule, path)
+        found = None if fix is None else written(papers, one, fix, rule)
         if found is not None:
             return found
     raise Wrong("there is no fix for this here", "path")
 
 
-def _lint_of(papers: Papers, one: Placed) -> Iterator[Finding]:
-    number = papers.placed.index(one)
+def _lint_of(papers: Papers) -> set[tuple[int, str, str]]:
     found = lint(Project(papers.catalog(), None, public_suffixes()))
-    return (finding for finding in found if finding.index == number)
+    return {(finding.index, finding.rule, finding.path) for finding in found}

@@ -92,6 +92,13 @@ def document_of(text: str, line: int) -> int:
         return -1
 
 
+def value_at(obj: Any, path: Path) -> Any:
+    """Raises one of MISFITS where nothing is there."""
+    for step in path:
+        obj = obj[step]
+    return obj
+
+
 def changed(value: Any, edits: Iterable[Edit]) -> Any:
     """A value after edits. Raises MISFITS."""
     found = _detached(value)

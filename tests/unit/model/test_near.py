@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from namewall.model.near import near, or_meant
+from namewall.model.near import near, nearest, or_meant
 from namewall.policy.parse import API_VERSIONS
 from namewall.policy.schema import crd_schema
 
@@ -38,6 +38,12 @@ INGRESS = RULE["ingress"]["items"]["properties"]
         ("CiliumNetworkPolicyy", API_VERSIONS, "CiliumNetworkPolicy"),
         ("networkpolicy", API_VERSIONS, "NetworkPolicy"),
         ("CiliumClusterWideNetworkPolicy", API_VERSIONS, "CiliumClusterwideNetworkPolicy"),
+        ("toEntity", EGRESS, "toEntities"),
+        ("to_fqdns", EGRESS, "toFQDNs"),
+        ("endpoint", RULE, "endpointSelector"),
+        ("ingres", ["ingress", "ingressDeny"], "ingress"),
+        ("prot", ["port", "protocol", "endPort"], None),  # either
+        ("prot", ["protocol", "endPort"], "protocol"),
         ("foo", EGRESS, None),
         ("egress", RULE, None),
         ("GRE", ["TCP", "UDP", "SCTP"], None),
@@ -49,6 +55,12 @@ INGRESS = RULE["ingress"]["items"]["properties"]
 )
 def test_a_near_word_is_found_and_a_far_one_is_not(word: str, known: list[str], meant: str | None) -> None:
     assert near(word, known) == meant
+
+
+def test_several_may_be_meant() -> None:
+    assert set(nearest("prot", ["port", "protocol", "endPort"])) == {"port", "protocol"}
+    assert nearest("toFQDN", EGRESS) == ("toFQDNs",)
+    assert nearest("foo", EGRESS) == ()
 
 
 def test_the_question_ends_a_sentence() -> None:

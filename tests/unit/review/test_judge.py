@@ -116,46 +116,6 @@ def test_a_fix_that_does_not_say_so_changes_no_verdict(rule: str) -> None:
     assert ANSWERS["diff"]({"old": old, "new": fix["files"]})["changed"] is False
 
 
-@pytest.mark.parametrize(
-    ("wrong", "right"),
-    [
-        ("egress: [{toFqdns: [{matchName: kubernetes.io}]}]", "toFQDNs"),
-        ("egress: [{toFQDNs: [kubernetes.io]}]", "{matchName: kubernetes.io}"),
-        ("egress: [{toFQDNs: [{matchName: '*.kubernetes.io'}]}]", "matchPattern: '*.kubernetes.io'"),
-        ("egress: [{toCIDR: [203.0.113.7]}]", "203.0.113.7/32"),
-        ("egress: [{toEntities: [cluster], toPorts: [{ports: [{port: 443}]}]}]", 'port: "443"'),
-        ("egress: [{toEntities: [cluster], toPorts: [{ports: [{port: '443', protocol: tcpp}]}]}]", None),
-    ],
-)
-def test_misspelt_fields_are_put_right(wrong: str, right: str | None) -> None:
-    problems = judge(HEAD + indented(wrong))["problems"]
-    assert problems
-    fixes = [problem["fix"] for problem in problems if problem["fix"]]
-    if right is None:
-        assert not fixes
-        return
-    (file,) = fixes[0]["files"]
-    assert right in file["text"]
-    assert judge(file["text"])["problems"] == []
-    assert "# why this is there" in file["text"]
-
-
-@pytest.mark.parametrize(
-    ("line", "right"),
-    [
-        ("apiVersion: v2", "apiVersion: cilium.io/v2"),
-        ("kind: CiliumNetworkpolicy", "kind: CiliumNetworkPolicy"),
-    ],
-)
-def test_a_wrong_type_is_put_right(line: str, right: str) -> None:
-    key = line.partition(":")[0]
-    text = re.sub(rf"^{key}: .*$", line, HEAD, flags=re.MULTILINE) + "  egress: [{}]\n"
-    problem = judge(text)["problems"][0]
-    (file,) = problem["fix"]["files"]
-    assert right in file["text"]
-    assert judge(file["text"])["problems"] == []
-
-
 def test_problems_have_line_column_path_and_who_says_so() -> None:
     text = HEAD + "  egress:\n    - toFQDNs:\n        - matchName: 'a b'\n"
     (problem,) = judge(text)["problems"]

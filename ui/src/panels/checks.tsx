@@ -1,6 +1,6 @@
 /** What the server says of the open files: problems, findings with their fixes, the rating with its reasons. */
 import { memo, useState } from "react";
-import type { Finding, PolicyFile, Problem, Rating } from "../api";
+import { api, type Finding, type Fix, type PolicyFile, type Problem, type Rating, type Remark } from "../api";
 import { ofProblem, severityOf } from "../pane/diagnostics";
 import { Dialog } from "../shell/dialog";
 import { useJudgement } from "../workspace/judgement";
@@ -10,7 +10,9 @@ import type { ShowLine } from "./rule-links";
 
 export function Checks({ show }: { show: ShowLine }) {
   const { judgement, error } = useJudgement();
-  const [fix, setFix] = useState<Finding | null>(null);
+  const [fix, setFix] = useState<Fix | null>(null);
+  const [remark, setRemark] = useState<Remark | null>(null);
+  const [refusal, setRefusal] = useState<string | null>(null);
   const { files, edit } = useWorkspace();
   if (error !== null) {
     return (
@@ -23,9 +25,14 @@ export function Checks({ show }: { show: ShowLine }) {
   const { problems, findings, rating, objects } = judgement;
   const more = (judgement.left?.problems ?? 0) + (judgement.left?.findings ?? 0);
   const accepted = objects.filter((one) => one.accepted).length;
-  const put = (label: string, after: readonly PolicyFile[]) => {
-    edit(merged(files, after), label);
+  const close = () => {
+    setRemark(null);
     setFix(null);
+    setRefusal(null);
+  };
+  const ask = (about: Remark) => {
+    setRemark(about);
+    api.fix(files, about).then(setFix, (why: Error) => setRefusal(why.message));
   };
   return (
     <div className="column">
@@ -35,24 +42,34 @@ export function Checks({ show }: { show: ShowLine }) {
         {findings.length === 1 ? "finding" : "findings"}
         {more > 0 ? `, and ${more} more that are not listed` : ""}.
       </p>
-      <Problems problems={problems} show={show} />
-      <Findings findings={findings} show={show} onFix={setFix} />
+      <Problems problems={problems} show={show} onFix={ask} />
+      <Findings findings={findings} show={show} onFix={ask} />
       {rating !== null && <RatingCard rating={rating} show={show} />}
-      {fix?.fix && (
-        <Dialog title={fix.fix.label} onClose={() => setFix(null)} wide>
-          <p>{fix.message}</p>
-          <FileDiff before={files} after={merged(files, fix.fix.files)} />
+      {remark && (
+        <Dialog title={remark.fixable ?? "Fix"} onClose={close} wide>
+          <p>{remark.message}</p>
+          {refusal !== null && (
+            <p className="notice deny" role="alert">
+              {refusal}
+            </p>
+          )}
+          {fix && <FileDiff before={files} after={merged(files, fix.files)} />}
           <div className="row end">
-            <button type="button" onClick={() => setFix(null)}>
+            <button type="button" onClick={close}>
               Cancel
             </button>
-            <button
-              type="button"
-              className="main"
-              onClick={() => put(fix.fix?.label ?? "fix", fix.fix?.files ?? [])}
-            >
-              Put it in
-            </button>
+            {fix && (
+              <button
+                type="button"
+                className="main"
+                onClick={() => {
+                  edit(merged(files, fix.files), fix.label);
+                  close();
+                }}
+              >
+                Put it in
+              </button>
+            )}
           </div>
         </Dialog>
       )}
@@ -77,9 +94,11 @@ function useFirst<T>(all: readonly T[]): [readonly T[], React.ReactNode] {
 const Problems = memo(function Problems({
   problems,
   show,
+  onFix,
 }: {
   problems: readonly Problem[];
   show: ShowLine;
+  onFix: (remark: Remark) => void;
 }) {
   const [first, rest] = useFirst(problems);
   if (problems.length === 0) return null;
@@ -90,7 +109,7 @@ const Problems = memo(function Problems({
           // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
           <li key={at} className="notice error">
             <Where file={one.file} line={one.line} show={show} /> <span className="chip">{one.source}</span>{" "}
-            {ofProblem(one).message}
+            {ofProblem(one).message} <FixButton of={one} onFix={onFix} />
           </li>
         ))}
       </ul>
@@ -102,7 +121,7 @@ const Problems = memo(function Problems({
 interface FindingsProps {
   findings: readonly Finding[];
   show: ShowLine;
-  onFix: (finding: Finding) => void;
+  onFix: (remark: Remark) => void;
 }
 
 const Findings = memo(function Findings({ findings, show, onFix }: FindingsProps) {
@@ -121,11 +140,7 @@ const Findings = memo(function Findings({ findings, show, onFix }: FindingsProps
             </div>
             <p>{one.message}</p>
             {one.hint !== null && <p className="hint">{one.hint}</p>}
-            {one.fix !== null && (
-              <button type="button" onClick={() => onFix(one)}>
-                Fix: {one.fix.label}
-              </button>
-            )}
+            <FixButton of={one} onFix={onFix} />
           </li>
         ))}
       </ul>
@@ -133,6 +148,15 @@ const Findings = memo(function Findings({ findings, show, onFix }: FindingsProps
     </>
   );
 });
+
+function FixButton({ of, onFix }: { of: Remark; onFix: (remark: Remark) => void }) {
+  if (of.fixable === null) return null;
+  return (
+    <button type="button" onClick={() => onFix(of)}>
+      Fix: {of.fixable}
+    </button>
+  );
+}
 
 /** The open files with those of an answer in their places; new ones come last. */
 export function merged(files: readonly PolicyFile[], after: readonly PolicyFile[]): PolicyFile[] {
