@@ -149,6 +149,14 @@ def test_a_broken_file_shows_its_problems_by_line(page: Page) -> None:
     expect(page.locator(".cm-lintRange-error, .cm-lintPoint-error").first).to_be_visible()
 
 
+def test_an_empty_canvas_says_what_to_do(page: Page) -> None:
+    page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
+    hint = page.get_by_role("region", name="Endpoint").get_by_text("No rules yet")
+    expect(hint).to_be_visible()
+    page.get_by_role("switch", name="Default deny for egress").click()
+    expect(hint).to_have_count(0)
+
+
 @pytest.mark.parametrize("rules", [1, 300], ids=["short", "long"])
 def test_a_misspelt_field_is_put_right_by_its_button(page: Page, rules: int) -> None:
     """Of long files the server makes the text of a fix only when it is asked for."""

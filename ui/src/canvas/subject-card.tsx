@@ -28,6 +28,11 @@ export function SubjectCard({ drawing, block, stale, act, show }: Props) {
       {drawing.namespace !== "" && <span className="quiet">namespace {drawing.namespace}</span>}
       <p className="subject-labels">{subjectText(selector, block.subject?.key ?? "endpointSelector")}</p>
       {block.description !== null && <p className="hint">{block.description}</p>}
+      {saysNothing(block) && (
+        <p className="hint">
+          No rules yet: add on either side with whom it may talk, or let a side be denied by default.
+        </p>
+      )}
       <button type="button" disabled={stale} onClick={() => setOpen(true)}>
         Edit endpoint
       </button>
@@ -51,6 +56,11 @@ export function SubjectCard({ drawing, block, stale, act, show }: Props) {
       {open && <SubjectDialog drawing={drawing} block={block} act={act} onClose={() => setOpen(false)} />}
     </section>
   );
+}
+
+/** The API server refuses such a policy, in words that are hard to read. */
+function saysNothing({ cards, kept, defaultDeny }: Block): boolean {
+  return cards.length + kept.length === 0 && !defaultDeny.ingress.on && !defaultDeny.egress.on;
 }
 
 interface DialogProps {

@@ -29,8 +29,7 @@ export function FileList({ goLine }: Props) {
                 aria-current={file.name === place.file}
                 onClick={() => go({ file: file.name, object: 0, block: 0 })}
               >
-                {file.name}
-                {problems > 0 && <span className="chip deny">✕ {problems}</span>}
+                {file.name} {problems > 0 && <span className="chip deny">✕ {problems}</span>}
               </button>
               {file.name === place.file && <Objects file={file} goLine={goLine} />}
               <button
