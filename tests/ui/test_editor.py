@@ -175,6 +175,9 @@ def test_text_that_is_no_yaml_is_said_at_once(page: Page) -> None:
     upload(page, "torn.yaml", "apiVersion: cilium.io/v2\nkind: [\n")
     checks = page.get_by_role("region", name="Checks and questions")
     expect(checks.get_by_role("button", name="torn.yaml").first).to_be_visible()
+    expect(page.get_by_text("This is no YAML yet, see line")).to_be_visible()
+    upload(page, "tabs.yaml", "apiVersion: cilium.io/v2\nspec:\n\tegress: []\n")
+    expect(checks.get_by_text("indented by spaces, not by tabs").first).to_be_visible()
 
 
 def test_a_link_holds_the_policy_and_not_the_token(page: Page, browser: Browser) -> None:

@@ -205,10 +205,7 @@ function Editor() {
           {view === "union" ? (
             <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
           ) : shown === null ? (
-            <p className="quiet padded">
-              There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`. The text is
-              kept as it is.
-            </p>
+            <p className="quiet padded">{undrawable(seen.text)} The text is kept as it is.</p>
           ) : (
             <>
               {shown.stale && (
@@ -303,6 +300,12 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
     (one) => found !== undefined && lineAt(source, found.doc, one.path) <= line,
   );
   return { object, block: Math.max(0, block) };
+}
+
+function undrawable(text: string): string {
+  const wrong = readSource(text).problems[0];
+  if (wrong !== undefined) return `This is no YAML yet, see line ${wrong.line}: there is nothing to draw.`;
+  return "There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`.";
 }
 
 /** A workload that the policy selects: the one to ask about first. */

@@ -253,9 +253,18 @@ def read_yaml(text: bytes | str) -> Iterator[Document]:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         if isinstance(error, yaml.reader.ReaderError) and isinstance(text, bytes):
             line = text.count(b"\n", 0, error.position) + 1
+        if _is_tab(text, line, column):
+            problem += ": YAML is indented by spaces, not by tabs"
         raise Unreadable(problem, line, error, column) from error
     except (UnicodeError, ValueError) as error:
         raise Unreadable(str(error), 0) from error
+
+
+def _is_tab(text: bytes | str, line: int, column: int) -> bool:
+    """Whether a tab that indents is what stands there."""
+    lines = (text if isinstance(text, bytes) else text.encode()).split(b"\n", line)
+    before = lines[line - 1][:column] if 0 < line <= len(lines) else b""
+    return before.endswith(b"\t") and not before.strip()
 
 
 def _document(events: Any) -> Document:

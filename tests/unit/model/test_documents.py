@@ -91,6 +91,8 @@ def test_aliases_and_merges_have_the_lines_of_what_they_repeat() -> None:
         ("a: !!python/object:os.system x\n", 1, "could not determine a constructor for the tag"),
         ("a: !!int x\n", 1, "cannot decode `x` as a int"),
         ("a: {<<: 1}\n", 1, "map merge requires map"),
+        ("a:\n\tb: 1\n", 2, "spaces, not by tabs"),
+        ("a:\n  - b\n \t- c\n", 3, "spaces, not by tabs"),
         ("a: 1\nb: \0\n", 2, "control characters are not allowed"),
         ("[" * 100_000, 1, "nested deeper than 100"),
         ("a: " + "- " * 100_000, 1, "block sequence entries are not allowed"),
