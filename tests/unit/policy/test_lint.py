@@ -167,6 +167,15 @@ def test_what_lies_within_what(inner: dict[str, Any], outer: dict[str, Any], sha
     assert "spec.egress[0]" not in hits, "a wider port range is not within a narrower one"
 
 
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [("*.example.com", "one-level"), ("*.com", "public-suffix"), ("*.github.io", "public-suffix")],
+)
+def test_a_pattern_below_a_public_suffix_is_not_called_narrow(pattern: str, rule: str) -> None:
+    found = findings(cnp(egress=[{"toFQDNs": [{"matchPattern": pattern}]}]))
+    assert [f.rule for f in found if f.path.endswith("matchPattern")] == [rule]
+
+
 def test_equal_rules_are_found_once() -> None:
     item = {"toCIDR": ["203.0.113.0/24"]}
     found = [f.path for f in findings(cnp(egress=[item, dict(item)])) if f.rule == "shadowed"]

@@ -103,7 +103,7 @@ def patterns(project: Project) -> Iterator[Finding]:
                 index,
                 path,
                 f"anybody may register a name below `{suffix}`, which is a public suffix",
-                f"name the domain meant, as `*.example.{suffix}`",
+                f"name the domain meant, as `example.{suffix}` or `*.example.{suffix}`",
             )
         if any("**" in label for label in text.split(".")[1:]) or (
             "**" in text.split(".")[0] and text.split(".")[0].strip("*")
@@ -153,9 +153,11 @@ def one_level(project: Project) -> Iterator[Finding]:
     """`*.example.com` is neither example.com nor a.b.example.com."""
     for index, path, kind, text, rule in _items(project):
         form = normalize(text)
-        if kind != "matchPattern" or not form.startswith("*.") or "*" in form[2:]:
-            continue
         apex = form[2:]
+        if kind != "matchPattern" or not form.startswith("*.") or "*" in apex:
+            continue
+        if project.is_public_suffix(apex[:-1]):  # wide as it is: public-suffix says so
+            continue
         mine = [p.form for _, one in project.around(rule) for p in one.peers if isinstance(p, FqdnSelector)]
         if not any(form_within(apex, other) for other in mine):
             yield Finding(
