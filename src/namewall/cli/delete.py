@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from namewall.cli.duration import seconds
 from namewall.cli.kubectl import (
     Failure,
     KubectlCommand,
@@ -29,8 +29,6 @@ _IMMEDIATE = (
     "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
     "The resource may continue to run on the cluster indefinitely."
 )
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_WAIT = 7 * 24 * 3600.0
 """Seconds; what kubectl waits where --timeout is 0."""
 
@@ -310,12 +308,12 @@ def _seconds(text: str) -> float:
     """A Go duration (`30s`, `1m30s`), or a number of seconds."""
     if text.isdigit():
         return float(text)
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    found = seconds(text)
+    if found is None:
         raise click.UsageError(
             f"invalid argument `{text}` for `--timeout`: it must be a time like 30s or 1m30s"
         )
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return found
 
 
 def _warn(text: str) -> None:

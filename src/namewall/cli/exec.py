@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from namewall.cli.chosen_pod import default_container, named_pod
 from namewall.cli.kubectl import Failure, KubectlCommand, Session, connection_options, error_text
 from namewall.kube import request as requests
 from namewall.kube.errors import ApiError
 from namewall.kube.request import Request
-from namewall.kube.resources import NAMESPACES, PODS, Resource
+from namewall.kube.resources import PODS
 
 Object = dict[str, Any]
-DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 COULD_NOT_START = 125
 
 
@@ -55,11 +55,11 @@ def exec_command(
     if not command:
         raise Failure("error: you must specify at least one command for the container", 2)
     with Session.open(kubeconfig, context, namespace) as session:
-        pod = _pod(session, words[0])
+        pod = named_pod(session, words[0])
         phase = (pod.get("status") or {}).get("phase")
         if phase in ("Succeeded", "Failed"):
             raise Failure(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
-        container = container or _default_container(pod, quiet)
+        container = container or default_container(pod, quiet)
         tty = tty and stdin
         if tty and not os.isatty(sys.stdin.fileno()):
             tty = False
@@ -94,47 +94,3 @@ def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _pod(session: Session, word: str) -> Object:
-    kind, slash, name = word.partition("/")
-    resource = session.resource(kind) if slash else PODS
-    name = name if slash else kind
-    try:
-        obj = session.client.send(requests.get(resource, session.scope(resource), name))
-    except ApiError as error:
-        if error.reason == "NotFound":
-            # As kubectl: where even the namespace is missing, that is what is told.
-            session.client.send(requests.get(NAMESPACES, None, session.namespace))
-        raise
-    return obj if resource == PODS else _pod_of(session, resource, obj)
-
-
-def _pod_of(session: Session, resource: Resource, owner: Object) -> Object:
-    """A pod that the object selects, a running one if there is one."""
-    selector = (owner.get("spec") or {}).get("selector") or {}
-    labels = selector.get("matchLabels", {}) if "matchLabels" in selector else selector
-    if not labels or not all(isinstance(value, str) for value in labels.values()):
-        raise Failure(f"error: cannot find a pod of {resource.qualified}/{owner['metadata']['name']}")
-    asked = requests.list_(
-        PODS, session.namespace, label_selector=",".join(f"{key}={value}" for key, value in labels.items())
-    )
-    pods = session.client.send(asked).get("items") or []
-    pods.sort(key=lambda pod: (pod.get("status") or {}).get("phase") != "Running")
-    if not pods:
-        raise Failure(f"error: {resource.qualified}/{owner['metadata']['name']} has no pods")
-    found: Object = pods[0]
-    return found
-
-
-def _default_container(pod: Object, quiet: bool) -> str:
-    spec = pod["spec"]
-    names = [container["name"] for container in spec["containers"]]
-    wanted = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
-    others = [f"{item['name']} (ephem)" for item in spec.get("ephemeralContainers") or ()]
-    others += [f"{item['name']} (init)" for item in spec.get("initContainers") or ()]
-    if wanted in names:
-        return str(wanted)
-    if len(names) + len(others) > 1 and not quiet:
-        click.echo(f'Defaulted container "{names[0]}" out of: {", ".join(names + others)}', err=True)
-    return str(names[0])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import click
 
 from namewall.cli.agent_client import AgentAway, AgentClient, AgentError
 from namewall.cli.context import WRONG_USAGE, fail, instance
+from namewall.cli.duration import seconds
 from namewall.cli.flow_text import SEPARATOR, TIME_FORMATS, FlowText
 from namewall.cli.observe_filters import Flag, build
 from namewall.cli.output_tabs import Table
@@ -212,14 +212,9 @@ def _request(
     return request
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
 def _moment(option: str, text: str) -> str:
     """RFC 3339; a duration is so long ago."""
-    if text and "".join(m[0] for m in _DURATION.finditer(text)) == text:
-        ago = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    if (ago := seconds(text)) is not None:
         return _rfc3339(datetime.fromtimestamp(max(0.0, time.time() - ago), UTC))
     try:
         moment = datetime.fromisoformat(text)

@@ -98,9 +98,14 @@ class SyncClient:
 
     def watch(self, asked: Request, timeout: float | None = None) -> Iterator[WatchEvent]:
         """The events of a watch until the server ends it; TimeoutError after `timeout` seconds of silence."""
+        decoder = FrameDecoder()
+        for chunk in self.stream(asked, timeout):
+            yield from decoder.feed(chunk)
+
+    def stream(self, asked: Request, timeout: float | None = None) -> Iterator[bytes]:
+        """What comes, as it comes, until the server ends it; TimeoutError after `timeout` seconds of silence."""
         connection = self._connect(timeout)
         try:
-            decoder = FrameDecoder()
             with self._wrapped():
                 response = self._exchange(connection, asked)
                 if not 200 <= response.status < 300:
@@ -110,7 +115,7 @@ class SyncClient:
                     chunk = response.read1(65536)
                 if not chunk:
                     return
-                yield from decoder.feed(chunk)
+                yield chunk
         finally:
             connection.close()
 

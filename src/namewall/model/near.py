@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 
 ALIKE = 0.8
@@ -19,16 +19,21 @@ _SAME = {"podSelector": "endpointSelector", "endpointSelector": "podSelector"}
 """What one kind of policy calls otherwise than another; its letters are nearer to something else."""
 
 
-def near(word: str, known: Iterable[str]) -> str | None:
+def near(word: str, known: Iterable[str], taken: Container[str] = ()) -> str | None:
     """The word of `known` that is meant by `word`; None where no one is near enough, or several are equally near."""
-    found = nearest(word, known)
+    found = nearest(word, known, taken)
     return found[0] if len(found) == 1 else None
 
 
-def nearest(word: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The words of `known` that may be meant by `word`: `prot` is `port` or `protocol`. Empty if it is known."""
+def nearest(word: str, known: Iterable[str], taken: Container[str] = ()) -> tuple[str, ...]:
+    """The words of `known` that may be meant by `word`: `prot` is `port` or `protocol`. Empty if it is known.
+
+    What is `taken` is not meant, nor is then what only comes after it: beside `egress`, `egres` is no `egressDeny`.
+    """
     words = tuple(known)
-    return _nearest(word, words) if len(word) <= LONGEST and word not in words else ()
+    if len(word) > LONGEST or word in words:
+        return ()
+    return tuple(each for each in _nearest(word, words) if each not in taken)
 
 
 def or_meant(sentence: str, meant: str | None) -> str:

@@ -259,7 +259,7 @@ def _validate_object(schema: Schema, value: dict[Any, Any], path: str) -> Iterat
         elif additional:
             yield from _validate(additional, member, where)
         elif not keeps_unknown:
-            meant = near(key, (name for name in properties if name not in value))
+            meant = near(key, properties, value)
             yield _problem(where, f'unknown field "{where}"', unknown=True, meant=meant)
     for rule, least, most in _GROUPS:
         names = _alternatives(schema, rule)

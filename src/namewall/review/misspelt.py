@@ -126,7 +126,7 @@ def _unknown(obj: Any, where: Path, parent: dict[str, Any], last: str) -> Iterat
     known: Schema = _schema(obj, where[:-1]).get("properties") or {}
     if last in known:
         return
-    found = list(nearest(last, (field for field in known if field not in parent)))
+    found = list(nearest(last, known, parent))
     if len(found) > 1:  # `prot` is `port` or `protocol`: as what it says
         found = [field for field in found if _fits(known[field], parent[last])]
     if len(found) == 1:

@@ -1,4 +1,4 @@
-"""`namewall exec` into real containers, beside kubectl exec: streams, terminals, exit codes, the page's own lines."""
+"""`namewall exec` and `logs` of real containers, beside kubectl's: streams, terminals, exit codes, the page's lines."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ async def twin(_kubectl: None) -> AsyncIterator[Twin]:
         kubelet.start()
         await lab.monitor_ready()
         obj = manifests.pod("web")
+        (container,) = obj["spec"]["containers"]
+        container["command"] = [
+            "sh",
+            "-c",
+            'echo one; echo two >&2; echo three; exec "$@"',
+            "-",
+            *container["command"],
+        ]
         done = manifests.pod("done")
         server.ok("apply", "-f", "-", input=to_yaml(obj, done))
         server.ok("wait", "pod/web", "pod/done", "--for=condition=Ready", "--timeout=20s")
@@ -75,11 +83,63 @@ async def twin(_kubectl: None) -> AsyncIterator[Twin]:
         ("exec", "nobody", "--", "true"),
         ("exec", "done", "--", "true"),
         ("exec", "web", "-n", "nowhere", "--", "true"),
+        ("logs", "web"),
+        ("logs", "pod/web", "main"),
+        ("logs", "web", "-c", "main", "--tail=2"),
+        ("logs", "web", "--tail", "0"),
+        ("logs", "web", "--since=1h", "--limit-bytes=4"),
+        ("logs", "web", "--since-time=2020-01-01T00:00:00Z", "--timestamps"),
+        ("logs", "web", "-p"),
     ],
     ids=lambda words: " ".join(words),
 )
 async def test_the_same_words_say_the_same(twin: Twin, words: tuple[str, ...]) -> None:
     twin.same(*words)
+
+
+async def test_a_log_is_followed_until_it_is_enough(twin: Twin) -> None:
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "logs", "-f", "web", "--tail=1"],
+        env=twin.environment(),
+        timeout=20,
+        encoding="utf-8",
+    )
+    child.expect_exact("three")
+    twin.server.ok("exec", "web", "--", "sh", "-c", "echo more >>/proc/1/fd/1")
+    child.expect_exact("more")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("web", "-c", "nope"), "container nope is not valid for pod web"),
+        (("nobody",), 'pods "nobody" not found'),
+        (("web", "-n", "nowhere"), 'namespaces "nowhere" not found'),
+    ],
+)
+async def test_why_there_are_no_logs(twin: Twin, words: tuple[str, ...], why: str) -> None:
+    """kubectl words these otherwise than those of other verbs; the reason is the same."""
+    for ran in (twin.namewall("logs", *words), twin.server.kubectl("logs", *words)):
+        assert (ran.code, ran.out) == (1, "")
+        assert why in ran.err
+
+
+async def test_words_of_logs_that_mean_nothing(twin: Twin) -> None:
+    for words in (
+        (),
+        ("a", "b", "c"),
+        ("web", "main", "-c", "main"),
+        ("web", "--since=soon"),
+        ("web", "--tail=-2"),
+    ):
+        ran = twin.namewall("logs", *words)
+        assert (ran.code, ran.out) == (2, ""), words
+        assert ran.err.startswith("error: "), words
 
 
 async def test_stdin_arrives_and_ends(twin: Twin) -> None:

@@ -63,6 +63,11 @@ def test_several_may_be_meant() -> None:
     assert nearest("foo", EGRESS) == ()
 
 
+def test_what_is_there_already_is_not_meant() -> None:
+    assert near("egres", RULE, {"egress"}) is None, "least of all egressDeny"
+    assert near("prot", ["port", "protocol", "endPort"], {"port"}) == "protocol"
+
+
 def test_the_question_ends_a_sentence() -> None:
     assert or_meant("unknown field", "egress") == "unknown field; did you mean `egress`?"
     assert or_meant("unknown field", None) == "unknown field"
