@@ -46,6 +46,18 @@ __noinline int consider(__u32 peer)
 		return 0;
 	}
 	bits = entry->l4_bits;
+	if (w->judgement.denied || bits < w->judgement.bits || (bits == w->judgement.bits && !peer))
+		return 0;
+	/* Longer, or the first that is named: what the others say of names is nothing to it. Their rows have already
+	 * what everybody's rules of the same port add (policy/compile.py). */
+	if (bits > w->judgement.bits || !w->judgement.peer) {
+		w->judgement.dns = 0;
+		w->judgement.name_ok = 0;
+	}
+	w->judgement.bits = bits;
+	w->judgement.peer = peer;
+	w->judgement.dns |= entry->flags & POLICY_DNS;
+	/* Equally long and both named: both speak, so one with rules makes it questions only. */
 	if (bits == POLICY_L4) {
 		__u32 types = rules_pass(w, entry->rules);
 
@@ -55,14 +67,6 @@ __noinline int consider(__u32 peer)
 		    types >> (w->judgement.type_bit & 31) & 1)
 			w->judgement.name_ok = 1;
 	}
-	if (w->judgement.denied || bits < w->judgement.bits || (bits == w->judgement.bits && !peer))
-		return 0;
-	/* Equally long and both named: both speak, so one with rules makes it questions only. */
-	if (bits > w->judgement.bits || !w->judgement.peer)
-		w->judgement.dns = 0;
-	w->judgement.bits = bits;
-	w->judgement.peer = peer;
-	w->judgement.dns |= entry->flags & POLICY_DNS;
 	return 0;
 }
 

@@ -275,6 +275,16 @@ def network_policies(draw: st.DrawFn) -> Raw:
     return spec
 
 
+SERVED = (
+    {"port": "53"},
+    {"port": "53"},
+    {"port": "dns"},
+    {"port": "52", "endPort": 53},
+    {"port": "53", "endPort": 54},
+)
+"""At 53 the last one's block is as long as the port alone, and is another L4 all the same."""
+
+
 @composite
 def dns_worlds(draw: st.DrawFn) -> list[Raw]:
     """DNS rules beside plain ones, by number, by name and in ranges, for peers that overlap."""
@@ -293,7 +303,7 @@ def dns_worlds(draw: st.DrawFn) -> list[Raw]:
                 {"toEndpoints": [{"matchLabels": {"app": "dns"}}]},
             )
         )
-        port = draw(one({"port": "53"}, {"port": "53"}, {"port": "dns"}, {"port": "52", "endPort": 53}))
+        port = draw(one(*SERVED))
         port_rule: Raw = {"ports": [{**port, "protocol": draw(one("UDP", "ANY"))}]}
         if "endPort" not in port and draw(one(True, True, False)):
             port_rule["rules"] = {"dns": draw(some(name_items, draw(one(1, 1, 1, 0))))}
