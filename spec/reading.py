@@ -113,7 +113,7 @@ class World:
         if namespace:
             by("1.4")
             labels = selector.get("matchLabels") or {}
-            kept = {k: v for k, v in labels.items() if k not in (NAMESPACE, f"k8s:{NAMESPACE}")}
+            kept = {k: v for k, v in labels.items() if k != f"k8s:{NAMESPACE}"}
             protects = [*requirements({**selector, "matchLabels": kept}), in_namespace(namespace)]
         else:
             by("1.6")
@@ -247,16 +247,15 @@ def pods(selector: Raw, namespace: str, for_init: bool) -> Requirements:
         by("3.11")
         return wanted
     plain = [each.key for each in wanted if each.source in ("any", "k8s")]
-    if not any(key == NAMESPACE or key.startswith(NAMESPACE_LABELS) for key in plain):
-        if namespace:
+    if namespace:
+        if not any(key == NAMESPACE or key.startswith(NAMESPACE_LABELS) for key in plain):
             by("3.9")
             wanted.append(in_namespace(namespace))
-        elif for_init:
-            by("3.13")
-        else:
-            by("3.10")
+    elif NAMESPACE not in plain:
+        by("3.13" if for_init else "3.10")
+        if not for_init:
             wanted.append(ANY_NAMESPACE)
-    if wanted and CLUSTER not in plain:
+    if CLUSTER not in plain:
         by("3.12")
         wanted.append(THIS_CLUSTER)
     return wanted

@@ -85,6 +85,7 @@ KEYS = (
     "k8s:app",
     "role",
     "k8s:io.kubernetes.pod.namespace",
+    "io.kubernetes.pod.namespace",
     "io.cilium.k8s.namespace.labels.team",
     "reserved:host",
     "io.cilium.k8s.policy.cluster",
@@ -95,6 +96,7 @@ VALUES = {
     "k8s:app": APPS,
     "role": ("x",),
     "k8s:io.kubernetes.pod.namespace": tuple(NAMESPACES),
+    "io.kubernetes.pod.namespace": tuple(NAMESPACES),
 }
 
 
@@ -236,7 +238,7 @@ def items(draw: st.DrawFn, egress: bool, deny: bool) -> Raw:
 def specs(draw: st.DrawFn, clusterwide: bool) -> Raw:
     if clusterwide and draw(one(True, *[False] * 9)):
         return {"nodeSelector": {}, "ingress": [{"fromEntities": ["world"]}]}
-    subject = draw(selectors(KEYS[:5])) if draw(st.booleans()) else {}
+    subject = draw(selectors(KEYS[:6])) if draw(st.booleans()) else {}
     if clusterwide and draw(one(True, *[False] * 4)):
         subject = {"matchLabels": {"reserved:init": ""}}
     spec: Raw = {"endpointSelector": subject}

@@ -168,7 +168,7 @@ HUGE: dict[str, Callable[[int], Any]] = {
     "one long port": lambda n: _egress(toPorts=[{"ports": [{"port": "1" * n}]}]),
     "types": lambda n: _egress(icmps=[{"fields": [{"type": 8}] * 40}] * (n // 40)),
     "one long type": lambda n: _egress(icmps=[{"fields": [{"type": "9" * n}]}]),
-    "unknown fields": lambda n: _egress(**{f"x{i}": i for i in range(n)}),
+    "unknown fields": lambda n: _egress(**{f"x{next(FRESH)}": 1 for _ in range(n)}),
     "expressions": lambda n: _egress(
         toPorts=[{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"path": "([" * n}]}}]
     ),

@@ -64,11 +64,14 @@ def read_selector(raw: Raw, source: str | None = None) -> LabelSelector:
 
 
 def subject_selector(raw: Raw, namespace: str) -> LabelSelector:
-    """A namespaced policy protects endpoints of its own namespace only, whatever its selector says."""
+    """A namespaced policy protects endpoints of its own namespace only, whatever its selector says.
+
+    As in Cilium (ParseToCiliumRule) that takes the place of the label with its source; one without is asked for too.
+    """
     if not namespace:
         return read_selector(raw)
     labels = raw.get("matchLabels") or {}
-    kept = {key: value for key, value in labels.items() if key not in (NAMESPACE, f"{K8S}:{NAMESPACE}")}
+    kept = {key: value for key, value in labels.items() if key != f"{K8S}:{NAMESPACE}"}
     return read_selector({**raw, "matchLabels": kept}).with_label(K8S, NAMESPACE, namespace)
 
 
@@ -85,16 +88,16 @@ def _placed(selector: LabelSelector, namespace: str, wild: bool) -> LabelSelecto
     requirements = selector.requirements
     if any(requirement.source == RESERVED for requirement in requirements):
         return selector
-    names_namespace = selector.has_key(NAMESPACE, K8S, ANY) or any(
-        r.key.startswith(NAMESPACE_LABELS + ".") and r.source in (K8S, ANY) for r in requirements
-    )
-    if not names_namespace:
-        if namespace:
+    if not selector.has_key(NAMESPACE, K8S, ANY):
+        by_its_labels = any(
+            r.key.startswith(NAMESPACE_LABELS + ".") and r.source in (K8S, ANY) for r in requirements
+        )
+        if namespace and not by_its_labels:
             selector = selector.with_label(K8S, NAMESPACE, namespace)
-        elif not wild:
+        elif not namespace and not wild:
             exists = Requirement(K8S, NAMESPACE, "Exists")
             selector = LabelSelector((*selector.requirements, exists))
-    if not selector.is_wildcard and not selector.has_key(CLUSTER, K8S, ANY):
+    if not selector.has_key(CLUSTER, K8S, ANY):
         selector = selector.with_label(K8S, CLUSTER, DEFAULT_CLUSTER)
     return selector
 

@@ -101,8 +101,8 @@ def _clusterwide(raw: Raw) -> Raw:
     namespace = raw["metadata"].get("namespace") or "default"
 
     def subject(selector: Raw) -> Raw:
-        kept = {k: v for k, v in (selector.get("matchLabels") or {}).items() if not _is_namespace(k)}
-        return {**selector, "matchLabels": {f"{K8S}:{NAMESPACE}": namespace, **kept}}
+        labels = selector.get("matchLabels") or {}
+        return {**selector, "matchLabels": {**labels, f"{K8S}:{NAMESPACE}": namespace}}
 
     def peer(selector: Raw) -> Raw:
         if _names_namespace(selector):
@@ -291,6 +291,9 @@ def _network_policy(raw: Raw, lost: Lost) -> Raw:
         and any(_is_namespace(e["key"]) for e in old["endpointSelector"].get("matchExpressions") or ())
     ):
         lost.say(f"{path}.endpointSelector", "a NetworkPolicy does not ask what its own namespace is like")
+    own = raw["metadata"].get("namespace") or "default"
+    if (old["endpointSelector"].get("matchLabels") or {}).get(NAMESPACE, own) != own:
+        lost.say(f"{path}.endpointSelector", "it selects nobody, by naming another namespace than its own")
     spec: Raw = {"podSelector": subject, "policyTypes": []}
     for side, member in (("ingress", "from"), ("egress", "to")):
         denies = old.get(f"{side}Deny") or ()

@@ -168,6 +168,33 @@ def test_what_lies_within_what(inner: dict[str, Any], outer: dict[str, Any], sha
 
 
 @pytest.mark.parametrize(
+    ("key", "rule"),
+    [
+        ("k8s:io.kubernetes.pod.namespace", "namespace-overridden"),
+        ("io.kubernetes.pod.namespace", "selects-nothing"),
+    ],
+)
+def test_a_namespace_in_the_subject_is_overridden_or_excludes_all(key: str, rule: str) -> None:
+    """Cilium puts the own namespace in the place of the label with its source, and asks for the other too."""
+    raw = cnp(
+        endpointSelector={"matchLabels": {"app": "web", key: "shop"}}, ingress=[{"fromEndpoints": [{}]}]
+    )
+    assert rule in {f.rule for f in findings(raw) if f.path == "spec.endpointSelector.matchLabels"}
+
+
+@pytest.mark.parametrize(("port", "shadow"), [("53", True), ("dns", False)])
+def test_dns_rules_on_a_named_port_do_something_even_where_all_of_it_is_denied(
+    port: str, shadow: bool
+) -> None:
+    """Names that others may ask by the port's number are refused beside them (semantics.md 6.5)."""
+    rules = {"dns": [{"matchName": "a.example.com"}]}
+    db = {"toEndpoints": [{"matchLabels": {"app": "db"}}]}
+    item = {**db, "toPorts": [{"ports": [{"port": port, "protocol": "UDP"}], "rules": rules}]}
+    hits = [f.path for f in findings(cnp(egress=[item], egressDeny=[db])) if f.rule == "shadowed"]
+    assert hits == (["spec.egress[0]"] if shadow else [])
+
+
+@pytest.mark.parametrize(
     ("pattern", "rule"),
     [("*.example.com", "one-level"), ("*.com", "public-suffix"), ("*.github.io", "public-suffix")],
 )

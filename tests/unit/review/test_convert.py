@@ -137,6 +137,18 @@ ingress:
     ]
 
 
+def test_a_subject_of_another_namespace_stays_nobody() -> None:
+    spec = "endpointSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}\ningress: [{}]"
+    _, lost, _ = convert(CNP, spec, NETPOL)
+    assert lost == ["spec.endpointSelector"]
+    _, lost, obj = convert(CNP, spec, CCNP)
+    assert lost == []
+    assert obj["spec"]["endpointSelector"]["matchLabels"] == {
+        "io.kubernetes.pod.namespace": "shop",
+        "k8s:io.kubernetes.pod.namespace": "default",
+    }
+
+
 def test_a_rule_that_cannot_be_said_allows_nothing() -> None:
     spec = "endpointSelector: {}\negress: [{toFQDNs: [{matchName: a.io}]}, {toEndpoints: []}]"
     _, _, obj = convert(CNP, spec, NETPOL)

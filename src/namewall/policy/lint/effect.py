@@ -22,6 +22,8 @@ def shadowed(project: Project) -> Iterator[Finding]:
             if other is rule or not rule_within(rule, other):
                 continue
             if other.deny and not rule.deny:
+                if any(port.name and port.dns is not None for port in rule.ports):
+                    continue  # as Cilium has it, it takes the names from rules for the number (semantics 6.5)
                 yield Finding(
                     "shadowed",
                     "warning",

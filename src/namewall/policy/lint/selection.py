@@ -205,15 +205,16 @@ def namespaces(project: Project) -> Iterator[Finding]:
         _, own, _ = key_of(project.catalog.raws[index])
         stated = (spec.get("endpointSelector") or {}).get("matchLabels") or {}
         for key, value in stated.items():
-            if key in (NAMESPACE, f"k8s:{NAMESPACE}") and value != own:
-                yield Finding(
-                    "namespace-overridden",
-                    "warning",
-                    index,
-                    f"{path}.endpointSelector.matchLabels",
-                    f"a CiliumNetworkPolicy protects pods of its own namespace `{own}`, whatever is written here",
-                    f"put the policy into namespace `{value}`, or use a CiliumClusterwideNetworkPolicy",
-                )
+            if split_key(key)[1] != NAMESPACE or value == own:
+                continue
+            where = f"{path}.endpointSelector.matchLabels"
+            hint = f"put the policy into namespace `{value}`, or use a CiliumClusterwideNetworkPolicy"
+            if key == f"k8s:{NAMESPACE}":
+                text = f"a CiliumNetworkPolicy protects pods of its own namespace `{own}`, whatever is written here"
+                yield Finding("namespace-overridden", "warning", index, where, text, hint)
+            else:
+                text = f"it selects nobody: pods of the policy's own namespace `{own}` are never in `{value}` too"
+                yield Finding("selects-nothing", "warning", index, where, text, hint)
 
 
 def pods_by_cidr(project: Project) -> Iterator[Finding]:
