@@ -11,10 +11,12 @@ from namewall.cli.context import WRONG_USAGE
 from namewall.cli.inputs import BadRow, Row, batch, dumped, only_one, table
 from namewall.cli.scenarios import read_scenarios
 from namewall.policy.expectation import differences
+from namewall.policy.explain.anatomy import steps
 from namewall.policy.scenario import Answer, Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.complaints import Complaint, clean
 from namewall.review.scenarios import ScenarioFile, policy_differences
+from namewall.review.sheet import value_at
 
 KEYS = ("policy_results", "queries")
 
@@ -37,7 +39,16 @@ class _Batch:
             raise BadRow(
                 "policyFiles: not in a batch, whose lines may be anybody's; write the policies in `policies`"
             )
+        row = {key: value if key == "policies" else _given(value) for key, value in row.items()}
+        row = {key: value for key, value in row.items() if value is not None}
         scenario, problems = parse_scenario(row)
+        if problems and all(problem.unknown_field for problem in problems):
+            # Made by a program that knows more than we do: what we know is answered, and the rest is told.
+            for problem in problems:
+                click.echo(clean(f"{row.get('id')}: {problem}: it is left out"), err=True)
+                *way, key = steps(problem.path)
+                del value_at(row, tuple(way))[key]
+            scenario, problems = parse_scenario(row)
         if scenario is None:
             raise BadRow("\n".join(map(str, problems)))
         answers = [scenario.answer(query) for query in scenario.queries]
@@ -50,6 +61,13 @@ class _Batch:
         for text in wrong:
             click.echo(clean(f"{row.get('id')}: {text}"), err=True)
         return result(scenario, answers)
+
+
+def _given(value: Any) -> Any:
+    """Without what is null: programs write that for what is absent. A copy."""
+    if isinstance(value, dict):
+        return {key: _given(each) for key, each in value.items() if each is not None}
+    return [_given(each) for each in value] if isinstance(value, list) else value
 
 
 @click.command("simulate")

@@ -87,7 +87,7 @@ def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
     if kind == "NetworkPolicy":
         return problems + list(netpol.problems(obj.get("spec") or {}))
     specs = list(cilium.specs(obj))
-    if not specs:
+    if not specs and obj.get("specs") is None:
         problems.append(Problem("spec", f"Invalid {kind} spec(s): empty policy", "agent"))
     for path, spec in specs:
         problems += sanitize.rule(spec, path, clusterwide=kind == "CiliumClusterwideNetworkPolicy")

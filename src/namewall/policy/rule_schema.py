@@ -302,6 +302,7 @@ def _to_ports(deny: bool) -> Schema:
             "serverNames": a_list(
                 "Server names (SNI) that may be asked for. Namewall cannot enforce it.",
                 a_string(pattern=SERVER_NAME, maxLength=MAX_NAME),
+                minItems=1,
             ),
         }
     return a_list(

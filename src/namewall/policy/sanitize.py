@@ -499,6 +499,9 @@ def rule(raw: Raw, path: str, clusterwide: bool) -> Iterator[Problem]:
     for member in ("endpointSelector", "nodeSelector"):
         if member in raw:
             yield from selector(raw[member], f"{path}.{member}")
+    for number, label in enumerate(raw.get("labels") or ()):
+        if label.get("key") == "":
+            yield agent(f"{path}.labels[{number}].key", "invalid Label: it does not contain label key")
     if not any(raw.get(name) for name in LISTS):
         yield agent(path, "rule must have at least one of Ingress, IngressDeny, Egress, EgressDeny")
     for name in LISTS:
@@ -513,7 +516,9 @@ def rule(raw: Raw, path: str, clusterwide: bool) -> Iterator[Problem]:
                 )
             for number, port_rule in enumerate(item.get("toPorts") or ()):
                 yield from _port_rule(port_rule, f"{where}.toPorts[{number}]", ingress)
-                if has_node and has_l7(port_rule.get("rules")):
+                rules = port_rule.get("rules") or {}
+                # Questions of a node's own are judged by its proxy (EgressRule.Validate).
+                if has_node and (rules.get("http") or rules.get("kafka")):
                     yield agent(
                         f"{where}.toPorts[{number}].rules", "host policies do not support L7 rules yet"
                     )

@@ -169,9 +169,12 @@ def _anything(value: Any) -> bool:
 
 
 def _array_acceptor(schema: Schema) -> Accepts:
-    item, most = _acceptor(schema.get("items", {})), schema.get("maxItems")
+    item, least, most = _acceptor(schema.get("items", {})), schema.get("minItems", 0), schema.get("maxItems")
     return lambda value: (
-        type(value) is list and (most is None or len(value) <= most) and all(map(item, value))
+        type(value) is list
+        and least <= len(value)
+        and (most is None or len(value) <= most)
+        and all(map(item, value))
     )
 
 
@@ -292,6 +295,8 @@ def _validate_array(schema: Schema, value: list[Any], path: str) -> Iterator[Pro
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield _problem(path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items")
         return
+    if len(value) < schema.get("minItems", 0):
+        yield _problem(path, f"Invalid value: {len(value)}: must have at least {schema['minItems']} items")
     item = schema.get("items", {})
     for index, member in enumerate(value):
         yield from _validate(item, member, f"{path}[{index}]")

@@ -468,3 +468,23 @@ def test_a_report_that_cannot_be_written_is_said(folder: Path, path: str) -> Non
     result = run("test", "web.test.yaml", "--junit", path)
     assert result.exit_code == 2
     assert f"cannot write {path}".replace("\0", "\\x00") in result.stderr
+
+
+def test_a_batch_s_rows_may_have_nulls_and_fields_that_nobody_knows() -> None:
+    row = {
+        "id": "x",
+        "note": "made by another program",
+        "features": None,
+        "policies": [],
+        "externals": None,
+        "endpoints": [{"name": "web", "namespace": "a", "labels": None, "identity": 7}],
+        "queries": [
+            {"id": 1, "from": "web", "to": "203.0.113.1", "port": 80, "protocol": "TCP", "dns": None}
+        ],
+    }
+    result = run("simulate", "--batch", "-", text=json.dumps(row) + "\n")
+    assert result.exit_code == 0
+    (answer,) = map(json.loads, result.stdout.splitlines())
+    assert answer["queries"][0]["verdict"] == "allow"
+    for word in ("note", "identity", "queries[0].id"):
+        assert f"{word}: unknown field" in result.stderr

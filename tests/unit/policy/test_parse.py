@@ -73,6 +73,12 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
     [
         (cnp(), "spec", "Invalid CiliumNetworkPolicy spec(s): empty policy"),
         ({**cnp({}), "metadata": {}}, "metadata.name", "CiliumNetworkPolicy must have name"),
+        (egress({}, labels=[{"key": "", "value": "x"}]), "spec.labels[0].key", "does not contain label key"),
+        (
+            egress({"toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": []}]}),
+            "spec.egress[0].toPorts[0].serverNames",
+            "at least 1 items",
+        ),
         (cnp({"nodeSelector": {}, "ingress": [{}]}), "spec.nodeSelector", "rule cannot have NodeSelector"),
         (egress(ingress=[], egress=[]), "spec", "rule must have at least one of Ingress"),
         (egress({"toNodes": [{}]}), "spec.egress[0].toNodes", "enable-node-selector-labels"),
@@ -374,3 +380,24 @@ def test_mutated_objects_are_read_or_refused_with_paths(data: st.DataObject) -> 
     policy, problems = parse(obj)
     assert (policy is None) == bool(problems)
     assert all(problem.message for problem in problems)
+
+
+def test_a_policy_without_specs_is_empty_and_one_with_none_in_its_list_says_nothing() -> None:
+    assert parse({**HEADLESS, "specs": []})[1] == []
+    assert parse(HEADLESS)[0] is None
+
+
+HEADLESS = {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": {"name": "p"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "refused"), [({"dns": [{"matchName": "a.io"}]}, False), ({"http": [{"method": "GET"}]}, True)]
+)
+def test_a_policy_of_nodes_may_judge_names_and_no_http(rules: dict[str, Any], refused: bool) -> None:
+    item = {"toPorts": [{"ports": [{"port": "53", "protocol": "TCP"}], "rules": rules}]}
+    obj = {
+        **HEADLESS,
+        "kind": "CiliumClusterwideNetworkPolicy",
+        "spec": {"nodeSelector": {}, "egress": [item]},
+    }
+    assert bool(parse(obj)[1]) is refused
