@@ -63,7 +63,7 @@ __noinline int consider(__u32 peer)
 
 		if (types)
 			w->judgement.name_known = 1;
-		if (!(entry->flags & POLICY_DNS) || entry->flags & POLICY_DNS_ANY ||
+		if (!(entry->flags & (POLICY_DNS | POLICY_ASIDE)) || entry->flags & POLICY_DNS_ANY ||
 		    types >> (w->judgement.type_bit & 31) & 1)
 			w->judgement.name_ok = 1;
 	}

@@ -53,6 +53,7 @@ enum policy_flags {
 	POLICY_DENY = 1,
 	POLICY_DNS = 2,	    /* only questions whose name is in `rules` pass */
 	POLICY_DNS_ANY = 4, /* with POLICY_DNS: every name is */
+	POLICY_ASIDE = 8,   /* plain, and adds no names to what others of the same peer have judged */
 };
 
 enum ipcache_flags {

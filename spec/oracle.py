@@ -170,7 +170,13 @@ def answer(
         for rule, each, span in spans
         if default_deny and not rule.deny and rule.peers and each.names is not None and each.name
     }
-    return may_ask(stand(allows, port), allows, judged_by_name, question)
+    judged = {
+        (*span, each.name)
+        for rule, each, span in spans
+        if not rule.deny and rule.peers and each.names is not None
+    }
+    judged -= {(*span, "") for span in judged_by_name}
+    return may_ask(stand(allows, port), allows, judged_by_name, judged, question)
 
 
 @dataclass(frozen=True)
@@ -194,9 +200,18 @@ def stand(allows: list[Allow], port: int) -> list[Allow]:
     return specific or standing
 
 
-def may_ask(standing: list[Allow], allows: list[Allow], by_name: set[Span], question: str | None) -> Answer:
+def may_ask(
+    standing: list[Allow], allows: list[Allow], by_name: set[Span], judged: set[Any], question: str | None
+) -> Answer:
     kinds = sorted({allow.as_class for allow in standing})
-    said = [said_to(kind, standing, allows, by_name) for kind in kinds]
+    said = [
+        items
+        for kind in kinds
+        if (items := said_to(kind, standing, allows, by_name)) is not None
+        or any(allow.l4 in judged for allow in standing if allow.as_class == kind)
+    ]
+    if len(said) < len(kinds):
+        by("6.8")
     if all(items is None for items in said):
         return Answer(allowed=True)
     if len(kinds) > 1:

@@ -52,6 +52,30 @@ def port(number: str, end: int = 0, *names: str, **peers: Any) -> dict[str, Any]
 DNS = {"toEndpoints": [{"matchLabels": {"app": "dns"}}]}
 
 
+CIDR, WORLD = {"toCIDR": ["203.0.113.53/32"]}, {"toEntities": ["world"]}
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "l7dns"),
+    [
+        ((port("53", 54, **CIDR), port("53", 0, "a.test", **WORLD)), "b.test", "deny"),
+        ((port("53", 54, **CIDR), port("53", 0, "a.test", **WORLD)), "a.test", "allow"),
+        ((port("dns", **CIDR), port("53", 0, "a.test", **WORLD)), "b.test", "deny"),
+        ((port("53", **CIDR), port("53", 0, "a.test", **WORLD)), "b.test", "allow"),
+        ((port("53", 54, **CIDR), port("53", 0, "a.test", **DNS)), "b.test", "none"),
+        ((port("53", **CIDR), port("53", 54, **WORLD), port("53", 0, "a.test", **DNS)), "b.test", "none"),
+    ],
+)
+def test_names_over_an_address_that_is_several_peers(
+    wire: Wire, rules: tuple[dict[str, Any], ...], name: str, l7dns: str
+) -> None:
+    """One identity in Cilium: plain allows of another L4 add no names."""
+    play_scenario(wire.world, asked(*rules))
+    query = {"from": "web", "to": "203.0.113.53", "port": 53, "protocol": "UDP", "dns": name}
+    for source, target in wire.pairs(query):
+        assert wire.answer(query, source, target)["l7dns"] == l7dns
+
+
 @pytest.mark.parametrize(
     ("rules", "name", "l7dns"),
     [

@@ -18,10 +18,10 @@ from namewall.model.flow import Flow
 from namewall.model.identity import Reserved
 from namewall.model.net import Address, Direction, Network, Protocol
 from namewall.policy.dns_types import mask_of, pattern_of
+from namewall.policy.lookup import spoken
 from namewall.policy.map_state import (
     ALLOW_ALL,
     CidrPeer,
-    DnsRules,
     FqdnPeer,
     IdentityPeer,
     MapState,
@@ -109,17 +109,10 @@ def policy_rows(state: MapState, policy: int, numbers: Numbers, selectors: Selec
 
 
 def _together(one: PolicyEntry, other: PolicyEntry) -> PolicyEntry:
-    """Two selectors with one peer number and one port: both speak (policy/lookup.py, `union`)."""
+    """Two selectors with one peer number and one port: both speak (policy/lookup.py, `spoken`)."""
     if one.deny or other.deny:
         return PolicyEntry(deny=True)
-    dns: DnsRules | None
-    if one.dns is None and other.dns is None:
-        dns = None
-    elif isinstance(one.dns, frozenset) and isinstance(other.dns, frozenset):
-        dns = one.dns | other.dns
-    else:
-        dns = "any"
-    return PolicyEntry(dns=dns)
+    return PolicyEntry(dns=spoken((one, other)), aside=one.aside and other.aside)
 
 
 def _without_covered(entries: dict[L4, PolicyEntry]) -> dict[L4, PolicyEntry]:
@@ -149,7 +142,7 @@ def policy_key(policy: int, peer: int, direction: int, protocol: int, port: int,
 
 
 def _policy_entry(l4: L4, entry: PolicyEntry, numbers: Numbers) -> bytes:
-    flags = rules = 0
+    flags, rules = layout.POLICY_ASIDE if entry.aside else 0, 0
     if entry.deny:
         flags = layout.POLICY_DENY
     elif entry.dns == "any":

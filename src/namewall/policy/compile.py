@@ -35,7 +35,7 @@ from namewall.policy.map_state import (
 from namewall.policy.ports import L4, NO_NAMES, PORT_BITS, NamedPorts, blocks
 from namewall.policy.rules import Policy, Rule, policy_prefixes
 from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, PeerSelector
-from namewall.policy.terms import Filters, Posture, collect, dns_union, posture
+from namewall.policy.terms import Filters, Posture, collect, dns_union, judging, posture
 
 ANY_PEER = AnyPeer()
 HOST, CLOSED = IdentityPeer(Reserved.HOST), IdentityPeer(Reserved.CLOSED)
@@ -64,6 +64,10 @@ def compile(
     return compile_sides(sides(rules, subject, own_ports, cluster_ports), classes)
 
 
+Block = tuple[int, int, int]
+"""Protocol, port and port bits of a key."""
+
+
 # --- what the rules say --------------------------------------------------------------------------------------------
 
 
@@ -75,6 +79,10 @@ class Side:
     stance: Posture
     allows: Filters
     denies: Filters
+    judging: frozenset[L4]
+    """The L4s at which some selector has DNS rules."""
+    judged: frozenset[Block]
+    """Their blocks."""
 
     def selectors(self) -> set[PeerSelector]:
         return {
@@ -95,15 +103,15 @@ def sides(
         mine = [rule for rule in known if rule.direction is direction]
         stance = posture(mine, subject)
         allows, denies = collect(mine, names, stance) if stance.enforced else ({}, {})
-        return Side(direction, stance, allows, denies)
+        asking = frozenset(l4 for l4, terms in allows.items() if judging(terms))
+        blocks_of = frozenset(block for l4 in asking for block in _blocks(l4))
+        return Side(direction, stance, allows, denies, asking, blocks_of)
 
     return side(Direction.INGRESS, own_ports), side(Direction.EGRESS, cluster_ports)
 
 
 # --- what each peer gets -------------------------------------------------------------------------------------------
 
-Block = tuple[int, int, int]
-"""Protocol, port and port bits of a key."""
 EVERY_PORT: Block = (0, 0, 0)
 
 
@@ -124,6 +132,7 @@ def _rows(side: Side, selectors: Iterable[PeerSelector]) -> dict[Block, PolicyEn
                 for block in _blocks(l4):
                     denies.setdefault(block, set()).update(term.origins)
     allows: dict[Block, tuple[DnsRules | None, set[RuleOrigin]]] = {}
+    speaking: set[Block] = set()
     for l4, terms in side.allows.items():
         parts = [term for selector in chosen if (term := terms.get(selector))]
         if not parts:
@@ -132,6 +141,8 @@ def _rows(side: Side, selectors: Iterable[PeerSelector]) -> dict[Block, PolicyEn
         wild = terms.get(WILDCARD)
         dns = dns_union(parts if wild is None or wild in parts else [*parts, wild])
         origins = set().union(*(term.origins for term in parts))
+        if l4 in side.judging and any(term.plain for term in parts):
+            speaking.update(_blocks(l4))
         for block in _blocks(l4):
             known = allows.get(block)
             # Another L4 has this very block (the end of a range): there the one with DNS rules stands.
@@ -143,7 +154,8 @@ def _rows(side: Side, selectors: Iterable[PeerSelector]) -> dict[Block, PolicyEn
     }
     for block, (dns, origins) in allows.items():
         if not denies or not any(wider in denies for wider in _covering(*block)):
-            rows[block] = PolicyEntry(dns=dns, origins=tuple(sorted(origins)))
+            aside = dns is None and block in side.judged and block not in speaking
+            rows[block] = PolicyEntry(dns=dns, origins=tuple(sorted(origins)), aside=aside)
     return rows
 
 

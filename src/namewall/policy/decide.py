@@ -27,7 +27,7 @@ from namewall.policy.patterns import granted
 from namewall.policy.ports import L4, NO_NAMES, NamedPorts
 from namewall.policy.rules import Policy
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
-from namewall.policy.terms import Filters, Term, collect, dns_union, posture, selecting
+from namewall.policy.terms import Filters, Term, collect, dns_union, judging, posture, selecting
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +149,18 @@ def _allowed(allows: Filters, peer: PeerFacts, protocol: int, port: int) -> Deci
     longest = max(l4.rank_at(port) for l4, _, _ in hits)
     top = [hit for hit in hits if hit[0].rank_at(port) == longest]
     classes = {as_class for _, as_class, _ in top} - {"any"} or {"any"}
-    by_class = [_names(top, as_class) for as_class in classes]
+    by_class = [
+        names
+        for as_class in classes
+        if (names := _names(top, as_class)) is not None or _speaks(top, as_class, allows)
+    ]
     chosen = [term for _, as_class, term in top if as_class in classes]
     return Decision("allow", ALLOWED, _origins(chosen), union(by_class))
+
+
+def _speaks(top: list[tuple[L4, Class, Term]], as_class: Class, allows: Filters) -> bool:
+    """Whether a plain allow of the class adds every name: only at an L4 with DNS rules."""
+    return any(found == as_class and term.plain and judging(allows[l4]) for l4, found, term in top)
 
 
 def _names(top: list[tuple[L4, Class, Term]], as_class: Class) -> DnsRules | None:

@@ -3,7 +3,7 @@
 One longest-prefix match for each peer the packet has (its identity, its CIDR classes, each granted FQDN selector)
 and one for any peer. Any deny found wins. Among allows the longest L4 wins; equally long, a specific peer's
 beats any peer's; of several specific ones all speak: names are a union, and one without DNS rules beside one
-with them is every name.
+with them is every name, if it is of an L4 with DNS rules.
 """
 
 from __future__ import annotations
@@ -106,7 +106,12 @@ def lookup(
         return Lookup("deny", POLICY_DENIED)
     best = max(rank for rank, _ in found)
     entries = tuple(entry for rank, entry in found if rank == best)
-    return Lookup("allow", ALLOWED, union([entry.dns for entry in entries]), entries)
+    return Lookup("allow", ALLOWED, spoken(entries), entries)
+
+
+def spoken(entries: Iterable[PolicyEntry]) -> DnsRules | None:
+    """What allows of equal rank say of names together; those aside say nothing."""
+    return union([entry.dns for entry in entries if not entry.aside])
 
 
 def union(rules: Collection[DnsRules | None]) -> DnsRules | None:

@@ -80,11 +80,16 @@ class RuleOrigin(NamedTuple):
 
 
 class PolicyEntry(NamedTuple):
-    """`dns` is None for a plain allow or a deny, else what may be asked on this port (UDP or TCP)."""
+    """`dns` is None for a plain allow or a deny, else what may be asked on this port (UDP or TCP).
+
+    `aside`: a plain allow of another L4 than the DNS rules that stand at this port. It lets pass as any does, and
+    adds no names where another class of the same peer has them judged.
+    """
 
     deny: bool = False
     dns: DnsRules | None = None
     origins: tuple[RuleOrigin, ...] = ()
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ the allows and denies by L4 and selector. The order of rules does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from namewall.model.labels import Labels
@@ -76,6 +76,11 @@ def dns_union(terms: Collection[Term]) -> DnsRules | None:
 Filters = dict[L4, dict[PeerSelector, Term]]
 
 
+def judging(terms: Mapping[PeerSelector, Term]) -> bool:
+    """Whether some selector has DNS rules at this L4: then those without let every name pass there."""
+    return any(term.judged for term in terms.values())
+
+
 def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[Filters, Filters]:
     """The allows and denies of one direction, by L4 and selector. Equal selectors of any rules are one."""
     allows: Filters = {}
@@ -104,12 +109,9 @@ def _named_ports_judge_alone(allows: Filters) -> None:
     In Cilium the proxy keeps one list of names for a port number, and the named filter's is written last.
     """
 
-    def judged(l4: L4) -> bool:
-        return any(term.judged for term in allows[l4].values())
-
-    by_name = {l4._replace(name="") for l4 in allows if l4.name and judged(l4)}
+    by_name = {l4._replace(name="") for l4, terms in allows.items() if l4.name and judging(terms)}
     for l4 in by_name & allows.keys():
-        if judged(l4):
+        if judging(allows[l4]):
             # Judged, but with no names here: what is sent to judgement stays the same.
             for selector, term in allows[l4].items():
                 allows[l4][selector] = Term(judged=term.judged, origins=term.origins)
