@@ -72,7 +72,7 @@ def convert(raw: Raw, to: str, lost: Lost) -> Raw:
         raw = _namespaced(raw, lost)
     if to == NETPOL:
         return _network_policy(raw, lost)
-    return _clusterwide(raw) if to == CCNP else raw
+    return _clusterwide(raw, lost) if to == CCNP else raw
 
 
 def _object(raw: Raw, kind: str, spec: Raw) -> Raw:
@@ -97,7 +97,7 @@ def _with_specs(raw: Raw, kind: str, make: Callable[[Raw, str], Raw]) -> Raw:
     return result
 
 
-def _clusterwide(raw: Raw) -> Raw:
+def _clusterwide(raw: Raw, lost: Lost) -> Raw:
     namespace = raw["metadata"].get("namespace") or "default"
 
     def subject(selector: Raw) -> Raw:
@@ -105,7 +105,10 @@ def _clusterwide(raw: Raw) -> Raw:
         return {**selector, "matchLabels": {**labels, f"{K8S}:{NAMESPACE}": namespace}}
 
     def peer(selector: Raw) -> Raw:
-        if _names_namespace(selector):
+        if _named(selector) == "labels" and not _means_pods(selector):
+            text = "in a clusterwide policy peers chosen by a namespace's labels alone are pods"
+            lost.say("spec", text)
+        if _named(selector):
             return selector
         return {
             **selector,
@@ -142,7 +145,7 @@ def _namespaced(raw: Raw, lost: Lost) -> Raw:
         return {"matchLabels": kept, **rest} if kept else rest
 
     def peer(selector: Raw) -> Raw:
-        if _names_namespace(selector):
+        if _named(selector) in ("reserved", "namespace"):
             return selector
         return {**selector, "matchExpressions": [*(selector.get("matchExpressions") or ()), _EXISTS]}
 
@@ -175,14 +178,26 @@ def _is_namespace(key: str) -> bool:
     return split_key(key) in (("any", NAMESPACE), (K8S, NAMESPACE))
 
 
-def _names_namespace(selector: Raw) -> bool:
-    """As cilium.peer_selector has it: no namespace is then added to it."""
-    for source, key in map(split_key, _keys(selector)):
-        if source == "reserved":
-            return True
-        if source in (K8S, "any") and (key == NAMESPACE or key.startswith(f"{NAMESPACE_LABELS}.")):
-            return True
-    return False
+def _named(selector: Raw) -> str:
+    """By what a peer selector says where its peers are, as cilium.peer_selector has it: `reserved`, `namespace`,
+    `labels` (of the namespace), or "" for by nothing."""
+    keys = [split_key(key) for key in _keys(selector)]
+    if any(source == "reserved" for source, _ in keys):
+        return "reserved"
+    plain = [key for source, key in keys if source in (K8S, "any")]
+    if NAMESPACE in plain:
+        return "namespace"
+    return "labels" if any(key.startswith(f"{NAMESPACE_LABELS}.") for key in plain) else ""
+
+
+def _means_pods(selector: Raw) -> bool:
+    """Whether only pods can have the labels, that of the cluster which is added among them."""
+    asked = selector.get("matchExpressions") or ()
+    return (
+        bool(selector.get("matchLabels"))
+        or any(each["operator"] in ("In", "Exists") for each in asked)
+        or all(split_key(each["key"])[1] != CLUSTER for each in asked)
+    )
 
 
 def _namespace_of(selector: Raw) -> set[str]:

@@ -137,6 +137,22 @@ ingress:
     ]
 
 
+def test_peers_by_labels_of_their_namespace_are_pods_in_a_clusterwide_policy() -> None:
+    team = '{key: "k8s:io.cilium.k8s.namespace.labels.team", operator: NotIn, values: [b]}'
+    other = "{key: io.cilium.k8s.policy.cluster, operator: DoesNotExist}"
+    spec = "endpointSelector: {{}}\ningress: [{{fromEndpoints: [{{matchExpressions: [{}]}}]}}]"
+    assert convert(CNP, spec.format(team), CCNP)[1] == []
+    assert convert(CNP, spec.format(f"{team}, {other}"), CCNP)[1] == ["spec"]
+    spec = spec.replace(
+        "endpointSelector: {{}}",
+        'endpointSelector: {{matchLabels: {{"k8s:io.kubernetes.pod.namespace": a}}}}',
+    )
+    _, lost, obj = convert(CCNP, spec.format(f"{team}, {other}"), CNP)
+    assert lost == []
+    (peer,) = obj["spec"]["ingress"][0]["fromEndpoints"]
+    assert peer["matchExpressions"][-1]["operator"] == "Exists"
+
+
 def test_a_subject_of_another_namespace_stays_nobody() -> None:
     spec = "endpointSelector: {matchLabels: {io.kubernetes.pod.namespace: shop}}\ningress: [{}]"
     _, lost, _ = convert(CNP, spec, NETPOL)
