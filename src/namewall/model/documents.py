@@ -32,11 +32,14 @@ _COLUMNS = (1 << _SHIFT) - 1
 
 class Unreadable(NamewallError):
     """What is no YAML, or no YAML we take. `line` and `column` count from 1, 0 is unknown; `mark` is libyaml's
-    error, if it was one."""
+    error, if it was one. `problem` is what kubectl says too; `said` has what helps beside it."""
 
-    def __init__(self, problem: str, line: int, mark: yaml.YAMLError | None = None, column: int = 0) -> None:
+    def __init__(
+        self, problem: str, line: int, mark: yaml.YAMLError | None = None, column: int = 0, hint: str = ""
+    ) -> None:
         self.problem, self.line, self.mark, self.column = problem, line, mark, column
-        super().__init__(f"line {line}: {problem}" if line else problem)
+        self.said = f"{problem}: {hint}" if hint else problem
+        super().__init__(f"line {line}: {self.said}" if line else self.said)
 
 
 class Document:
@@ -253,9 +256,8 @@ def read_yaml(text: bytes | str) -> Iterator[Document]:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         if isinstance(error, yaml.reader.ReaderError) and isinstance(text, bytes):
             line = text.count(b"\n", 0, error.position) + 1
-        if _is_tab(text, line, column):
-            problem += ": YAML is indented by spaces, not by tabs"
-        raise Unreadable(problem, line, error, column) from error
+        hint = "YAML is indented by spaces, not by tabs" if _is_tab(text, line, column) else ""
+        raise Unreadable(problem, line, error, column, hint) from error
     except (UnicodeError, ValueError) as error:
         raise Unreadable(str(error), 0) from error
 

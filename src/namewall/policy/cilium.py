@@ -92,9 +92,9 @@ def _placed(selector: LabelSelector, namespace: str, wild: bool) -> LabelSelecto
         by_its_labels = any(
             r.key.startswith(NAMESPACE_LABELS + ".") and r.source in (K8S, ANY) for r in requirements
         )
-        if namespace and not by_its_labels:
-            selector = selector.with_label(K8S, NAMESPACE, namespace)
-        elif not namespace and not wild:
+        if namespace:
+            selector = selector if by_its_labels else selector.with_label(K8S, NAMESPACE, namespace)
+        elif not wild:
             exists = Requirement(K8S, NAMESPACE, "Exists")
             selector = LabelSelector((*selector.requirements, exists))
     if not selector.has_key(CLUSTER, K8S, ANY):

@@ -64,4 +64,4 @@ def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator
             if document.value is not None:
                 yield document
     except Unreadable as error:
-        complaints.append(Complaint(source, error.line, "", error.problem, error.column, "yaml"))
+        complaints.append(Complaint(source, error.line, "", error.said, error.column, "yaml"))
