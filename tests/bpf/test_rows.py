@@ -52,6 +52,13 @@ def port(number: str, end: int = 0, *names: str, **peers: Any) -> dict[str, Any]
 DNS = {"toEndpoints": [{"matchLabels": {"app": "dns"}}]}
 
 
+def said(wire: Wire, rules: tuple[dict[str, Any], ...], to: str, name: str) -> set[str | None]:
+    """What becomes of a question of `web`, in each family."""
+    play_scenario(wire.world, asked(*rules))
+    query = {"from": "web", "to": to, "port": 53, "protocol": "UDP", "dns": name}
+    return {wire.answer(query, source, target)["l7dns"] for source, target in wire.pairs(query)}
+
+
 CIDR, WORLD = {"toCIDR": ["203.0.113.53/32"]}, {"toEntities": ["world"]}
 
 
@@ -70,10 +77,7 @@ def test_names_over_an_address_that_is_several_peers(
     wire: Wire, rules: tuple[dict[str, Any], ...], name: str, l7dns: str
 ) -> None:
     """One identity in Cilium: plain allows of another L4 add no names."""
-    play_scenario(wire.world, asked(*rules))
-    query = {"from": "web", "to": "203.0.113.53", "port": 53, "protocol": "UDP", "dns": name}
-    for source, target in wire.pairs(query):
-        assert wire.answer(query, source, target)["l7dns"] == l7dns
+    assert said(wire, rules, "203.0.113.53", name) == {l7dns}
 
 
 @pytest.mark.parametrize(
@@ -91,10 +95,7 @@ def test_names_over_an_address_that_is_several_peers(
 def test_names_over_the_ports_of_a_server(
     wire: Wire, rules: tuple[dict[str, Any], ...], name: str, l7dns: str
 ) -> None:
-    play_scenario(wire.world, asked(*rules))
-    query = {"from": "web", "to": "dns", "port": 53, "protocol": "UDP", "dns": name}
-    for source, target in wire.pairs(query):
-        assert wire.answer(query, source, target)["l7dns"] == l7dns
+    assert said(wire, rules, "dns", name) == {l7dns}
 
 
 # --- invented worlds ---------------------------------------------------------------------------------------------

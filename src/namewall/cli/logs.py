@@ -31,14 +31,12 @@ Object = dict[str, Any]
 @click.option("--since-time", default="", metavar="TIME", help="Only what was written after this (RFC 3339).")
 @click.option("--timestamps", is_flag=True, help="Each line with its time.")
 @click.option("--limit-bytes", type=int, default=0, metavar="N", help="At most so many bytes.")
-@click.option("--ignore-errors", is_flag=True, hidden=True)
 def logs_command(
     words: tuple[str, ...],
     kubeconfig: str | None,
     context: str | None,
     namespace: str | None,
     container: str,
-    ignore_errors: bool,
     **asked: Any,
 ) -> None:
     """Print the logs of a container, as kubectl does.

@@ -39,8 +39,8 @@ class _Batch:
             raise BadRow(
                 "policyFiles: not in a batch, whose lines may be anybody's; write the policies in `policies`"
             )
-        row = {key: value if key == "policies" else _given(value) for key, value in row.items()}
-        row = {key: value for key, value in row.items() if value is not None}
+        policies = {"policies": row["policies"]} if row.get("policies") is not None else {}
+        row = _given({**row, "policies": None}) | policies  # what is null in a policy is Cilium's to judge
         scenario, problems = parse_scenario(row)
         if problems and all(problem.unknown_field for problem in problems):
             # Made by a program that knows more than we do: what we know is answered, and the rest is told.
