@@ -210,6 +210,7 @@ NAMESPACE = "io.kubernetes.pod.namespace"
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."
 CLUSTER = "io.cilium.k8s.policy.cluster"
 THIS_CLUSTER = Requirement("k8s", CLUSTER, "In", ("default",))
+OLD_RESERVED = re.compile(r"(?:\$|reserved\.(?!.*:))(.*)", re.DOTALL)
 ANY_NAMESPACE = Requirement("k8s", NAMESPACE, "Exists")
 
 
@@ -226,6 +227,9 @@ def requirements(selector: Raw, prefix: str = "") -> Requirements:
     ]
     split = []
     for key, operator, values in found:
+        if not prefix and (old := OLD_RESERVED.fullmatch(key)):
+            by("1.8")
+            key = f"reserved:{old[1]}"
         source, colon, rest = (prefix + key).partition(":")
         if ":" in key:
             by("1.5")

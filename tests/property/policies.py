@@ -88,6 +88,8 @@ KEYS = (
     "io.kubernetes.pod.namespace",
     "io.cilium.k8s.namespace.labels.team",
     "reserved:host",
+    "reserved.host",
+    "$host",
     "io.cilium.k8s.policy.cluster",
 )
 VALUES = {

@@ -21,6 +21,7 @@ Labels = frozenset[str]
 K8S = "k8s"
 RESERVED = "reserved"
 ANY = "any"
+_OLD = f"{RESERVED}."
 
 NAMESPACE = "io.kubernetes.pod.namespace"
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels"
@@ -48,10 +49,15 @@ def parse_label(text: str) -> Label:
 
 @remembered
 def split_key(text: str) -> tuple[str, str]:
-    """A selector's key: the source is the text before the FIRST colon; none (or an empty one) means any."""
+    """A selector's key: the source is the text before the FIRST colon; none (or an empty one) means any.
+
+    `$host` and `reserved.host` are old spellings of `reserved:host` that Cilium still reads.
+    """
+    if text.startswith("$"):
+        return RESERVED, text[1:]
     source, colon, key = text.partition(":")
     if not colon:
-        return ANY, text
+        return (RESERVED, text[len(_OLD) :]) if text.startswith(_OLD) else (ANY, text)
     return source or ANY, key
 
 
