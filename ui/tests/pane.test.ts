@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { JsonSchema } from "../src/api";
 import { optionsAt } from "../src/pane/completion";
 import { placeAt } from "../src/pane/place";
+import { shownText, typedInto } from "../src/pane/shown";
 import { changeBetween } from "../src/pane/sync";
 
 const SCHEMA: JsonSchema = {
@@ -91,6 +92,33 @@ test("the change between two texts makes the one the other", () => {
     fc.property(text, text, (before, after) => {
       const { from, to, insert } = changeBetween(before, after);
       expect(before.slice(0, from) + insert + before.slice(to)).toBe(after);
+    }),
+  );
+});
+
+test.each([
+  ["line ends of Windows", "a: 1\r\nb: 2\r\n", "a: 1\nx: 3\nb: 2\n", "a: 1\r\nx: 3\r\nb: 2\r\n"],
+  [
+    "of mixed ones those around",
+    "a: 1\r\nb: 2\nc: 3\n",
+    "a: 1\nb: 2\nx: 3\nc: 3\n",
+    "a: 1\r\nb: 2\nx: 3\nc: 3\n",
+  ],
+  ["the mark of UTF-8", "\ufeffa: 1\n", "b: 1\n", "\ufeffb: 1\n"],
+])("typing keeps %s", (_name, text, shown, after) => expect(typedInto(text, shown)).toBe(after));
+
+test("what is shown after typing is what was typed, and what was not typed has its line ends", () => {
+  const piece = fc.constantFrom("a", "b", "\n", "\r\n");
+  const whole = fc
+    .tuple(fc.constantFrom("", "\ufeff"), fc.array(piece))
+    .map(([mark, all]) => mark + all.join(""));
+  const shown = fc.string({ unit: fc.constantFrom("a", "b", "\n"), maxLength: 12 });
+  fc.assert(
+    fc.property(whole, shown, (text, typed) => {
+      const after = typedInto(text, typed);
+      expect(shownText(after)).toBe(typed);
+      expect(after.startsWith("\ufeff")).toBe(text.startsWith("\ufeff"));
+      expect(typedInto(text, shownText(text))).toBe(text);
     }),
   );
 });

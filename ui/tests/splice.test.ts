@@ -129,6 +129,18 @@ const cases: [string, string, Edit, string][] = [
     "\ufeffa:\n  - - z\n",
   ],
   [
+    "the mark is before the first key, not in its column",
+    "\ufeffa: 1 # one\n",
+    { op: "set", path: ["b"], value: 2 },
+    "\ufeffa: 1 # one\nb: 2\n",
+  ],
+  [
+    "the mark stays when the first key goes",
+    "\ufeffa: 1\nb: 2 # two\n",
+    { op: "remove", path: ["a"] },
+    "\ufeffb: 2 # two\n",
+  ],
+  [
     "JSON stays JSON",
     '{\n    "a": {\n        "b": 1\n    }\n}\n',
     { op: "set", path: ["a", "c"], value: { d: ["x", 2], e: {} } },

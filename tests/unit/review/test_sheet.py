@@ -77,6 +77,25 @@ def test_line_ends_stay_as_they_are(edit: Edit) -> None:
     assert after.replace("\r\n", "\n") == edited(TEXT, 0, [edit])
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit("append", ("a",), {"x": 3}),
+        Edit("put", (), "v", "k"),
+        Edit("remove", ("a",)),
+        Edit("rename", ("a",), key="aa"),
+    ],
+)
+def test_the_mark_of_utf_8_stays(edit: Edit) -> None:
+    text = TEXT.removeprefix("# head\n")
+    after = edited(f"\ufeff{text}", 0, [edit])
+    assert after == f"\ufeff{edited(text, 0, [edit])}"
+
+
+def test_the_last_item_of_lines_of_windows() -> None:
+    assert edited("a:\r\n  - b\r\nc: 1\r\n", 0, [Edit("remove", ("a", 0))]) == "a: []\r\nc: 1\r\n"
+
+
 def test_the_last_item_leaves_an_empty_list() -> None:
     assert edited("a:\n  - b\nc: 1\n", 0, [Edit("remove", ("a", 0))]) == "a: []\nc: 1\n"
 

@@ -286,7 +286,7 @@ class Splicer {
       const before = finish(at - 1);
       return before === null ? null : this.spliced(before, end, "");
     }
-    const lineStart = this.text.lastIndexOf("\n", start - 1) + 1;
+    const lineStart = this.lineStart(start);
     const after = Math.min(this.text.length, this.afterLine(end));
     if (this.text.slice(lineStart, start).trim() === "") {
       return this.spliced(this.withCommentsAbove(lineStart, start - lineStart), after, "");
@@ -358,8 +358,7 @@ class Splicer {
 
   /** The blanks that the line of an offset begins with. */
   private margin(offset: number): string {
-    const start = this.text.lastIndexOf("\n", offset - 1) + 1;
-    return /^[ \t]*/.exec(this.text.slice(start, offset))?.[0] ?? "";
+    return /^[ \t]*/.exec(this.text.slice(this.lineStart(offset), offset))?.[0] ?? "";
   }
 
   /** Do lists below a key stand further right than the key here? Where there is none: yes. */
@@ -369,7 +368,13 @@ class Splicer {
   }
 
   private column(offset: number): number {
-    return offset - (this.text.lastIndexOf("\n", offset - 1) + 1);
+    return offset - this.lineStart(offset);
+  }
+
+  /** Behind the mark of UTF-8, if there is one. */
+  private lineStart(offset: number): number {
+    const start = this.text.lastIndexOf("\n", offset - 1) + 1;
+    return start === 0 && this.text.startsWith("\ufeff") ? 1 : start;
   }
 
   /** Offset of the end of the line, before its line break. */
