@@ -117,7 +117,7 @@ def _broken(complaint: Complaint) -> Row:
 
 
 def _problem(one: Placed, problem: Complaint) -> Row:
-    kubernetes = one.key[0] == "NetworkPolicy"
+    kubernetes = one.key[0] == "NetworkPolicy" or problem.path.startswith("metadata.")
     source = "kubernetes" if kubernetes else "cilium" if problem.origin == "schema" else "agent"
     row = {**_broken(refused(one, problem)), "source": source}
     return {**row, "severity": "warning", "message": _NO_RULES} if _is_begun(problem) else row
