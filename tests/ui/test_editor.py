@@ -216,6 +216,22 @@ def test_a_file_from_windows_stays_one(page: Page) -> None:
     assert saved() == typed.replace("      - matchPattern: '*.example.com'\r\n", "").encode()
 
 
+def test_keys_are_offered_within_braces_too(page: Page) -> None:
+    head = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\n"
+    upload(page, "a.yaml", f"{head}spec: {{endpointSelector: {{}}, ")
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("spec").click()
+    page.keyboard.press("End")
+    page.keyboard.type("ingressD")
+    expect(page.get_by_role("option", name="ingressDeny")).to_be_visible()
+    page.wait_for_timeout(100)  # a key right after the list came is not for the list
+    page.keyboard.press("Enter")
+    page.keyboard.type("{}")
+    page.keyboard.press("End")
+    page.keyboard.type("}")
+    assert yaml_of(page) == f"{head}spec: {{endpointSelector: {{}}, ingressDeny: [{{}}]}}"
+    expect(page.get_by_role("switch", name="Default deny for ingress")).to_be_checked()
+
+
 def test_a_policy_that_is_begun_is_no_fault(page: Page) -> None:
     page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
     tab = page.get_by_role("button", name="Checks")
