@@ -29,7 +29,7 @@ import {
   flowPairs,
   flowText,
   isNested,
-  quotedText,
+  jsonText,
   scalarText,
   UNPRINTABLE,
 } from "./yaml-writing";
@@ -110,7 +110,7 @@ function jsonIndent(text: string, doc: Doc): string | null {
 function rewriteJson(text: string, doc: Doc, wanted: Json): string | null {
   const range = doc.contents?.range;
   if (!range) return null;
-  const whole = JSON.stringify(wanted, null, jsonIndent(text, doc) ?? "");
+  const whole = jsonText(wanted, jsonIndent(text, doc) ?? "");
   return text.slice(0, range[0]) + withLineEnds(whole, text, range[0]) + text.slice(range[1]);
 }
 
@@ -318,24 +318,27 @@ class Splicer {
 
   /** The value within brackets: on one line, but in JSON of several lines, where further ones stand at `margin`. */
   private flow(value: Json, margin: string): string {
-    if (this.json !== null) return this.jsonText(value, margin);
+    if (this.json !== null) return this.jsonValue(value, margin);
     return flowText(value, this.flowStyle());
   }
 
   /** A pair within braces, beside the one that begins at `start`. */
   private pair(key: string, value: Json, start: number): string {
     if (this.json === null) return flowPairs({ [key]: value }, this.flowStyle());
-    return `${JSON.stringify(key)}:${this.gap()}${this.jsonText(value, this.margin(start))}`;
+    return this.jsonPair(key, value, this.margin(start));
   }
 
-  private jsonText(value: Json, margin: string): string {
-    if (this.json) return JSON.stringify(value, null, this.json).replaceAll("\n", `\n${margin}`);
-    if (Array.isArray(value)) return `[${value.map((one) => this.jsonText(one, "")).join(`,${this.gap()}`)}]`;
-    if (!isObject(value)) return JSON.stringify(value);
-    const pairs = Object.entries(value).map(
-      ([key, one]) => `${JSON.stringify(key)}:${this.gap()}${this.jsonText(one, "")}`,
-    );
+  private jsonValue(value: Json, margin: string): string {
+    if (this.json) return jsonText(value, this.json).replaceAll("\n", `\n${margin}`);
+    if (Array.isArray(value))
+      return `[${value.map((one) => this.jsonValue(one, "")).join(`,${this.gap()}`)}]`;
+    if (!isObject(value)) return jsonText(value);
+    const pairs = Object.entries(value).map(([key, one]) => this.jsonPair(key, one, ""));
     return `{${pairs.join(`,${this.gap()}`)}}`;
+  }
+
+  private jsonPair(key: string, value: Json, margin: string): string {
+    return `${jsonText(key)}:${this.gap()}${this.jsonValue(value, margin)}`;
   }
 
   /** What stands between items: the next one begins below the first where they have lines of their own. */
@@ -458,5 +461,5 @@ function quoted(value: Json, style: string | undefined | null, within = false): 
   if (style === "QUOTE_SINGLE" && !/[\r\t\n\\]/.test(value) && !UNPRINTABLE.test(value)) {
     return `'${value.replaceAll("'", "''")}'`;
   }
-  return style === "QUOTE_DOUBLE" ? quotedText(value) : scalarText(value, within);
+  return style === "QUOTE_DOUBLE" ? jsonText(value) : scalarText(value, within);
 }

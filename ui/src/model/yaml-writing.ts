@@ -60,12 +60,12 @@ export function flowPairs(value: { [key: string]: Json }, style: FlowStyle): str
 export function scalarText(text: string, within = false): string {
   const plain = (within ? PLAIN_IN_FLOW : PLAIN).test(text);
   if (plain && !text.endsWith(" ") && !isAmbiguous(text) && !text.startsWith("...")) return text;
-  return quotedText(text);
+  return jsonText(text);
 }
 
-/** In double quotes, as JSON has them too. */
-export function quotedText(text: string): string {
-  return JSON.stringify(text).replace(
+/** As JSON that is YAML too: in double quotes, on one line where there is no `indent`. */
+export function jsonText(value: Json, indent = ""): string {
+  return JSON.stringify(value, null, indent).replace(
     ESCAPED,
     (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
