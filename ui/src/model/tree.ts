@@ -28,7 +28,7 @@ const values = new WeakMap<Doc, Json>();
 export function treeOf(doc: Doc): Json {
   const known = values.get(doc);
   if (known !== undefined) return known;
-  const value = new Tree(aliasTargets(doc)).of(doc.contents);
+  const value = new Tree(doc).of(doc.contents);
   values.set(doc, value);
   return value;
 }
@@ -51,7 +51,9 @@ class Tree {
   private aliases = 0;
   private repeated = 0;
 
-  constructor(private readonly targets: Map<Alias, Node>) {}
+  private targets: Map<Alias, Node> | null = null;
+
+  constructor(private readonly doc: Doc) {}
 
   of(node: unknown): Json {
     if (this.aliases > 0 && ++this.repeated > MOST_REPEATED) {
@@ -68,6 +70,7 @@ class Tree {
   }
 
   private behind(alias: Alias): Json {
+    this.targets ??= aliasTargets(this.doc);
     const target = this.targets.get(alias);
     if (target === undefined) throw new Error(`alias \`${alias.source}\` is not defined`);
     if (this.open.has(target)) throw new Error(`alias \`${alias.source}\` refers to what it is part of`);

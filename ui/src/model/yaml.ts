@@ -85,7 +85,7 @@ const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
   merge: true,
   logLevel: "silent",
   prettyErrors: false,
-  uniqueKeys: (a, b) => !isMergeKey(a) && keyText(a) !== null && keyText(a) === keyText(b),
+  uniqueKeys: (a, b) => keyText(a) === keyText(b) && keyText(a) !== null && !isMergeKey(a),
 };
 
 /** Throws where the text is nested beyond the stack. */
