@@ -241,6 +241,29 @@ def test_a_policy_that_is_begun_is_no_fault(page: Page) -> None:
     expect(tab).to_have_accessible_name(re.compile("Checks [1-9] errors.* 1 warning"))
 
 
+def test_json_stays_json_and_words_stay_text(page: Page) -> None:
+    policy = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "shop"},
+        "spec": {"endpointSelector": {}, "egress": [{"toEntities": ["world"]}]},
+    }
+    before = json.dumps(policy, indent=4) + "\n"
+    upload(page, "shop.json", before)
+    page.get_by_role("button", name="Edit endpoint").click()
+    page.get_by_label("Labels of the pods it is about").fill("app=on")
+    page.get_by_role("button", name="Change", exact=True).click()
+    policy["spec"] = {**policy["spec"], "endpointSelector": {"matchLabels": {"app": "on"}}}  # type: ignore[dict-item]
+    assert yaml_of(page) == json.dumps(policy, indent=4) + "\n"
+    upload(page, "shop.yaml", COMMENTED)
+    page.get_by_role("button", name="Edit endpoint").click()
+    page.get_by_label("Labels of the pods it is about").fill("app=yes")
+    page.get_by_role("button", name="Change", exact=True).click()
+    assert 'app: "yes"' in yaml_of(page)
+    checks = page.get_by_role("region", name="Checks and questions")
+    expect(checks.get_by_text("2 of 2 objects accepted")).to_be_visible()
+
+
 def test_what_stands_behind_an_alias_is_said_to_be_text(page: Page) -> None:
     shared = COMMENTED.replace("toFQDNs:", "toFQDNs: &names") + "  - toFQDNs: *names\n"
     upload(page, "shop.yaml", shared)

@@ -86,6 +86,11 @@ test("whatever value is written is read", () => {
   );
 });
 
+test("a text of several lines is one, without blanks at their ends", () => {
+  const lines = blockLines({ a: { b: "one\n\ntwo" } }, true);
+  expect(lines).toEqual(["a:", "  b: |-", "    one", "", "    two"]);
+});
+
 test("a label that is no text in YAML 1.1 is none on the canvas either", () => {
   const text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: on}\nspec: {}\n";
   expect(readObjects(text)[0]?.name).toBe("");

@@ -29,7 +29,7 @@ export function blockLines(value: Json, indented: boolean): string[] {
       const word = scalarText(key);
       if (!isNested(member)) return hung(`${word}: `, blockLines(member, indented), "  ");
       const inner = Array.isArray(member) && !indented ? "" : "  ";
-      return [`${word}:`, ...blockLines(member, indented).map((line) => inner + line)];
+      return [`${word}:`, ...blockLines(member, indented).map((line) => (line === "" ? "" : inner + line))];
     });
   }
   if (typeof value === "string") return literalLines(value) ?? [scalarText(value)];
@@ -78,7 +78,7 @@ export function isNested(value: Json): boolean {
 /** Several lines as a block text; null where its layout could not say all of them, or not at the end of a file. */
 function literalLines(text: string): string[] | null {
   if (!text.includes("\n") || /^\s|\s$|\r/.test(text) || UNPRINTABLE.test(text)) return null;
-  return ["|-", ...text.split("\n").map((line) => (line === "" ? "" : `  ${line}`))];
+  return ["|-", ...text.split("\n")]; // who hangs it below something indents it
 }
 
 /** Lines with `head` before the first and as much room before the others. */
