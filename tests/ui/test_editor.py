@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,9 +176,100 @@ def test_text_that_is_no_yaml_is_said_at_once(page: Page) -> None:
     upload(page, "torn.yaml", "apiVersion: cilium.io/v2\nkind: [\n")
     checks = page.get_by_role("region", name="Checks and questions")
     expect(checks.get_by_role("button", name="torn.yaml").first).to_be_visible()
-    expect(page.get_by_text("This is no YAML yet, see line")).to_be_visible()
+    canvas = page.get_by_role("region", name="Canvas")
+    expect(canvas.get_by_text("Line 3 cannot be read as YAML: ")).to_be_visible()
+    expect(canvas.get_by_text("There is nothing to draw yet")).to_be_visible()
     upload(page, "tabs.yaml", "apiVersion: cilium.io/v2\nspec:\n\tegress: []\n")
     expect(checks.get_by_text("indented by spaces, not by tabs").first).to_be_visible()
+    upload(page, "twice.yaml", "a: !color red\n")
+    expect(canvas.get_by_text("Line 1 cannot be read as YAML: ")).to_be_visible()
+
+
+def test_a_torn_text_shows_the_last_drawing_and_what_is_wrong(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED)
+    canvas = page.get_by_role("region", name="Canvas")
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("tier").click()
+    page.keyboard.press("End")
+    page.keyboard.type(" }")
+    expect(canvas.get_by_text("The canvas shows it as it was before")).to_be_visible()
+    canvas.get_by_role("button", name="Line 16").click()
+    expect(page.locator(".cm-activeLine")).to_contain_text("tier")
+
+
+def test_a_file_from_windows_stays_one(page: Page) -> None:
+    def saved() -> bytes:
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="Download").click()
+        return waiting.value.path().read_bytes()
+
+    text = "\ufeff" + COMMENTED.replace("\n", "\r\n")
+    upload(page, "shop.yaml", text)
+    assert saved() == text.encode()
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("# the names").click()
+    page.keyboard.press("End")
+    page.keyboard.type(" that it")
+    page.keyboard.press("Enter")
+    page.keyboard.type("# may reach")
+    typed = text.replace("# the names", "# the names that it\r\n  # may reach")
+    assert saved() == typed.encode()
+    page.get_by_role("button", name="Remove *.example.com").click()
+    assert saved() == typed.replace("      - matchPattern: '*.example.com'\r\n", "").encode()
+
+
+def test_keys_are_offered_within_braces_too(page: Page) -> None:
+    head = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\n"
+    upload(page, "a.yaml", f"{head}spec: {{endpointSelector: {{}}, ")
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("spec").click()
+    page.keyboard.press("End")
+    page.keyboard.type("ingressD")
+    expect(page.get_by_role("option", name="ingressDeny")).to_be_visible()
+    page.wait_for_timeout(100)  # a key right after the list came is not for the list
+    page.keyboard.press("Enter")
+    page.keyboard.type("{}")
+    page.keyboard.press("End")
+    page.keyboard.type("}")
+    assert yaml_of(page) == f"{head}spec: {{endpointSelector: {{}}, ingressDeny: [{{}}]}}"
+    expect(page.get_by_role("switch", name="Default deny for ingress")).to_be_checked()
+
+
+def test_a_policy_that_is_begun_is_no_fault(page: Page) -> None:
+    page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
+    tab = page.get_by_role("button", name="Checks")
+    expect(tab).to_have_accessible_name("Checks 1 warning")
+    expect(page.get_by_role("list", name="Problems").get_by_text("no rules yet")).to_be_visible()
+    upload(page, "broken.yaml", BROKEN)
+    expect(tab).to_have_accessible_name(re.compile("Checks [1-9] errors.* 1 warning"))
+
+
+def test_json_stays_json_and_words_stay_text(page: Page) -> None:
+    policy = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "shop"},
+        "spec": {"endpointSelector": {}, "egress": [{"toEntities": ["world"]}]},
+    }
+    before = json.dumps(policy, indent=4) + "\n"
+    upload(page, "shop.json", before)
+    page.get_by_role("button", name="Edit endpoint").click()
+    page.get_by_label("Labels of the pods it is about").fill("app=on")
+    page.get_by_role("button", name="Change", exact=True).click()
+    policy["spec"] = {**policy["spec"], "endpointSelector": {"matchLabels": {"app": "on"}}}  # type: ignore[dict-item]
+    assert yaml_of(page) == json.dumps(policy, indent=4) + "\n"
+    upload(page, "shop.yaml", COMMENTED)
+    page.get_by_role("button", name="Edit endpoint").click()
+    page.get_by_label("Labels of the pods it is about").fill("app=yes")
+    page.get_by_role("button", name="Change", exact=True).click()
+    assert 'app: "yes"' in yaml_of(page)
+    checks = page.get_by_role("region", name="Checks and questions")
+    expect(checks.get_by_text("2 of 2 objects accepted")).to_be_visible()
+
+
+def test_what_stands_behind_an_alias_is_said_to_be_text(page: Page) -> None:
+    shared = COMMENTED.replace("toFQDNs:", "toFQDNs: &names") + "  - toFQDNs: *names\n"
+    upload(page, "shop.yaml", shared)
+    page.get_by_role("button", name="Remove *.example.com").first.click()
+    expect(page.get_by_role("alert").get_by_text("anchor `&names`")).to_be_visible()
+    assert yaml_of(page) == shared
 
 
 def test_a_link_holds_the_policy_and_not_the_token(page: Page, browser: Browser) -> None:

@@ -69,6 +69,8 @@ export interface Remark {
 export interface Problem extends Remark {
   line: number;
   column: number | null;
+  /** A warning where the policy is begun and has no rules yet. */
+  severity: "error" | "warning";
   source: "yaml" | "cilium" | "kubernetes" | "agent";
 }
 

@@ -6,10 +6,11 @@ import { applyChanges } from "./model/change";
 import { type Block, type Drawing, draw } from "./model/draw";
 import { objectsOf } from "./model/objects";
 import { selectorText } from "./model/selector";
-import { lineAt, type Path, readSource } from "./model/source";
+import { lineAt, type Path, readSource, type SyntaxProblem } from "./model/source";
 import { EditError } from "./model/splice";
 import type { Reveal } from "./pane/yaml-pane";
 import { Checks } from "./panels/checks";
+import { Tally } from "./panels/tally";
 import { TryIt } from "./panels/try-it";
 import { UnionCanvas } from "./panels/union-canvas";
 import { FileList } from "./policy/file-list";
@@ -122,14 +123,14 @@ function Editor() {
   const [view, setView] = useState<"one" | "union">("one");
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
   const { live } = useSession();
-  const { judgement } = useJudgement();
+  const { judgement, files: judged } = useJudgement();
   const name = file?.name ?? "";
   const current = file?.text ?? "";
   const { object, block } = place;
   const seen = useMemo(() => ({ name, text: current, object, block }), [name, current, object, block]);
   // Typing does not wait for the drawing, and the drawing of a long text waits for a pause.
   const pause = workspace.typing && current.length > LONG ? 500 : 0;
-  const shown = useShown(useDeferredValue(useSettled(seen, pause)));
+  const { shown, wrong } = useShown(useDeferredValue(useSettled(seen, pause)));
 
   const goLine = useLatest((name: string, line: number, focus: boolean) => {
     go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
@@ -179,8 +180,14 @@ function Editor() {
   }, []);
 
   if (file === undefined) return null;
+  const judgedNow = judged.find((one) => one.name === name)?.text === current;
+  // The server is the stricter reader, and the slower one.
+  const refused = judgedNow
+    ? judgement?.problems.find((one) => one.file === name && one.source === "yaml")
+    : null;
+  const unreadable = wrong ?? refused ?? null;
   const subject = subjectOf(shown);
-  const count = (judgement?.problems.length ?? 0) + (judgement?.findings.length ?? 0);
+  const said = [...(judgement?.problems ?? []), ...(judgement?.findings ?? [])];
   return (
     <div className="policy">
       <h1 className="unseen">Policy editor</h1>
@@ -202,19 +209,30 @@ function Editor() {
               {notice}
             </p>
           )}
+          {view === "one" && unreadable !== null && (
+            <p className={`notice ${shown === null ? "deny" : "warn"}`} role="status">
+              <button
+                type="button"
+                className="plain mono link"
+                onClick={() => showLine(name, unreadable.line)}
+              >
+                Line {unreadable.line}
+              </button>{" "}
+              cannot be read as YAML: {unreadable.message}.
+              {shown?.stale && " The canvas shows it as it was before."}
+            </p>
+          )}
           {view === "union" ? (
             <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
           ) : shown === null ? (
-            <p className="quiet padded">{undrawable(seen.text)} The text is kept as it is.</p>
+            <p className="quiet padded">
+              {unreadable === null
+                ? "There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`."
+                : "There is nothing to draw yet."}{" "}
+              The text is kept as it is.
+            </p>
           ) : (
-            <>
-              {shown.stale && (
-                <p className="notice warn" role="status">
-                  The YAML cannot be read just now: the canvas shows it as it was before.
-                </p>
-              )}
-              <Canvas {...shown} act={act} show={show} />
-            </>
+            <Canvas {...shown} act={act} show={show} />
           )}
         </section>
         <section className="yaml-pane" aria-label="YAML">
@@ -232,7 +250,7 @@ function Editor() {
         <section className="panels" aria-label="Checks and questions">
           <div className="row pane-head">
             <button type="button" aria-pressed={panel === "checks"} onClick={() => setPanel("checks")}>
-              Checks ({count})
+              Checks <Tally of={said} />
             </button>
             <button type="button" aria-pressed={panel === "try"} onClick={() => setPanel("try")}>
               Try it
@@ -263,26 +281,27 @@ function Editor() {
   );
 }
 
-/** The drawing of the text, or the last one of the same file while it cannot be read. */
-function useShown({
-  name,
-  text,
-  object,
-  block,
-}: { name: string; text: string } & Omit<Place, "file">): Shown | null {
+/** The drawing of the text, or the last one of the same file while it cannot be read, and why it cannot. */
+function useShown({ name, text, object, block }: { name: string; text: string } & Omit<Place, "file">): {
+  shown: Shown | null;
+  wrong: SyntaxProblem | null;
+} {
   const last = useRef<{ name: string; shown: Shown } | null>(null);
   return useMemo(() => {
     const source = readSource(text);
-    if (source.problems.length === 0) {
-      const objects = objectsOf(source);
-      const found = objects[Math.min(object, objects.length - 1)];
-      const drawing = found === undefined ? null : draw(found);
-      const drawn = drawing?.blocks[Math.min(block, drawing.blocks.length - 1)];
-      if (drawing === null || drawn === undefined) return null;
-      last.current = { name, shown: { drawing, block: drawn, stale: false } };
-      return last.current.shown;
+    const wrong = source.problems[0] ?? null;
+    if (wrong !== null) {
+      const before = last.current?.name === name ? { ...last.current.shown, stale: true } : null;
+      return { shown: before, wrong };
     }
-    return last.current?.name === name ? { ...last.current.shown, stale: true } : null;
+    const objects = objectsOf(source);
+    const found = objects[Math.min(object, objects.length - 1)];
+    const drawing = found === undefined ? null : draw(found);
+    const drawn = drawing?.blocks[Math.min(block, drawing.blocks.length - 1)];
+    if (drawing === null || drawn === undefined) return { shown: null, wrong };
+    const shown = { drawing, block: drawn, stale: false };
+    last.current = { name, shown };
+    return { shown, wrong };
   }, [name, text, object, block]);
 }
 
@@ -300,12 +319,6 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
     (one) => found !== undefined && lineAt(source, found.doc, one.path) <= line,
   );
   return { object, block: Math.max(0, block) };
-}
-
-function undrawable(text: string): string {
-  const wrong = readSource(text).problems[0];
-  if (wrong !== undefined) return `This is no YAML yet, see line ${wrong.line}: there is nothing to draw.`;
-  return "There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`.";
 }
 
 /** A workload that the policy selects: the one to ask about first. */

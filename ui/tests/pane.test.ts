@@ -2,8 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { JsonSchema } from "../src/api";
-import { optionsAt } from "../src/pane/completion";
+import { optionsAt, written } from "../src/pane/completion";
 import { placeAt } from "../src/pane/place";
+import { shownText, typedInto } from "../src/pane/shown";
 import { changeBetween } from "../src/pane/sync";
 
 const SCHEMA: JsonSchema = {
@@ -80,9 +81,46 @@ describe("completion", () => {
       ["enableDefaultDeny", "egress"],
     ],
     ["not in a comment", `${HEAD}spec:\n  # e|`, []],
-    ["not in flow style", `${HEAD}spec: {e|`, []],
+    ["a key in braces", `${HEAD}spec: {e|}`, ["enableDefaultDeny", "egress"]],
+    ["a further key in braces", `${HEAD}spec: {enableDefaultDeny: {egress: true}, |}`, ["egress"]],
+    ["deeper in braces", `${HEAD}spec: {egress: [{toPorts: [{ports: [{port: "1", p|`, ["protocol"]],
+    ["braces in a block", `${HEAD}spec:\n  egress:\n    - {toEntities: [world], |}`, ["toPorts"]],
+    [
+      "a value in braces",
+      `${HEAD}spec:\n  egress:\n    - toPorts: [{ports: [{protocol: |}]}]`,
+      ["TCP", "UDP"],
+    ],
+    ["an item in brackets", `${HEAD}spec:\n  egress:\n    - toEntities: [host, |]`, ["world", "host"]],
+    ["brackets of several lines", `${HEAD}spec: {\n  # {\n  egress: [\n    {t|`, ["toEntities", "toPorts"]],
+    ["JSON", `{\n "kind": "CiliumNetworkPolicy",\n "spec": {\n  "e|`, ["enableDefaultDeny", "egress"]],
+    [
+      "a value of JSON",
+      `{"kind": "CiliumNetworkPolicy", "spec": {"egress": [{"toEntities": ["w|`,
+      ["world", "host"],
+    ],
+    ["past brackets that are closed", `${HEAD}spec:\n  enableDefaultDeny: {egress: [}]}\n  e|`, ["egress"]],
+    [
+      "past brackets and quotes in a text",
+      `${HEAD}spec:\n  description: it's [x, {\n  e|`,
+      ["enableDefaultDeny", "egress"],
+    ],
+    ["not in a comment in braces", `${HEAD}spec: {\n  # e|`, []],
     ["nothing below what is not known", `${HEAD}spec:\n  foo:\n    b|`, []],
   ])("%s", (_name, text, labels) => expect(offered(text)).toEqual(labels));
+});
+
+test.each([
+  ["{e|}", "egress", "egress: [", "]"],
+  ['{"e|"}', "egress", 'egress": [', "]"],
+  ['{"a": 1, |}', "egress", '"egress": [', "]"],
+  ['{a: "x", |}', "egress", "egress: [", "]"],
+  ["{|}", "enableDefaultDeny", "enableDefaultDeny: {", "}"],
+  ["\n  |", "egress", "egress:\n    - ", ""],
+])("what is put in at %s", (text, name, before, after) => {
+  const whole = `${HEAD}spec: ${text}`;
+  const place = placeAt(whole.replace("|", ""), whole.indexOf("|"));
+  const schema = SCHEMA.properties?.["spec"]?.properties?.[name];
+  expect(place && schema && written(name, schema, place)).toEqual({ before, after });
 });
 
 test("the change between two texts makes the one the other", () => {
@@ -91,6 +129,33 @@ test("the change between two texts makes the one the other", () => {
     fc.property(text, text, (before, after) => {
       const { from, to, insert } = changeBetween(before, after);
       expect(before.slice(0, from) + insert + before.slice(to)).toBe(after);
+    }),
+  );
+});
+
+test.each([
+  ["line ends of Windows", "a: 1\r\nb: 2\r\n", "a: 1\nx: 3\nb: 2\n", "a: 1\r\nx: 3\r\nb: 2\r\n"],
+  [
+    "of mixed ones those around",
+    "a: 1\r\nb: 2\nc: 3\n",
+    "a: 1\nb: 2\nx: 3\nc: 3\n",
+    "a: 1\r\nb: 2\nx: 3\nc: 3\n",
+  ],
+  ["the mark of UTF-8", "\ufeffa: 1\n", "b: 1\n", "\ufeffb: 1\n"],
+])("typing keeps %s", (_name, text, shown, after) => expect(typedInto(text, shown)).toBe(after));
+
+test("what is shown after typing is what was typed, and what was not typed has its line ends", () => {
+  const piece = fc.constantFrom("a", "b", "\n", "\r\n");
+  const whole = fc
+    .tuple(fc.constantFrom("", "\ufeff"), fc.array(piece))
+    .map(([mark, all]) => mark + all.join(""));
+  const shown = fc.string({ unit: fc.constantFrom("a", "b", "\n"), maxLength: 12 });
+  fc.assert(
+    fc.property(whole, shown, (text, typed) => {
+      const after = typedInto(text, typed);
+      expect(shownText(after)).toBe(typed);
+      expect(after.startsWith("\ufeff")).toBe(text.startsWith("\ufeff"));
+      expect(typedInto(text, shownText(text))).toBe(text);
     }),
   );
 });

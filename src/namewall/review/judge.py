@@ -5,6 +5,7 @@ Invariant: says what `namewall validate` and `namewall lint` say, of the same te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -108,6 +109,7 @@ def _broken(complaint: Complaint) -> Row:
         "column": complaint.column or 1,
         "path": complaint.path or None,
         "message": complaint.message,
+        "severity": "error",
         "source": "yaml" if complaint.origin == "yaml" else "agent",
         "object": None,
         **NO_FIX,
@@ -115,9 +117,23 @@ def _broken(complaint: Complaint) -> Row:
 
 
 def _problem(one: Placed, problem: Complaint) -> Row:
-    kubernetes = one.key[0] == "NetworkPolicy"
+    kubernetes = one.key[0] == "NetworkPolicy" or problem.path.startswith("metadata.")
     source = "kubernetes" if kubernetes else "cilium" if problem.origin == "schema" else "agent"
-    return {**_broken(refused(one, problem)), "source": source}
+    row = {**_broken(refused(one, problem)), "source": source}
+    return {**row, "severity": "warning", "message": _NO_RULES} if _is_begun(problem) else row
+
+
+_NO_RULES = (
+    "no rules yet: it can be applied once it has one of `ingress`, `ingressDeny`, `egress` and `egressDeny`"
+)
+
+
+def _is_begun(problem: Complaint) -> bool:
+    """Whether all it says is that a policy has no rules: so it is for as long as somebody begins to write it."""
+    return _BLOCK.fullmatch(problem.path) is not None and "(anyOf)" in problem.message
+
+
+_BLOCK = re.compile(r"spec|specs\[\d+\]")
 
 
 def _finding(one: Placed, finding: Finding, fixes: _Fixes) -> Row:

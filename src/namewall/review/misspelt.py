@@ -22,13 +22,7 @@ from namewall.review.fixes import Fix
 from namewall.review.papers import Papers
 from namewall.review.scenarios import Placed
 from namewall.review.sheet import MISFITS, Edit, Path, changed, edit_placed, value_at
-from namewall.review.validate import judge
-
-METADATA: Schema = {
-    "type": "object",
-    "properties": {"name": {}, "namespace": {}, "labels": {}, "annotations": {}},
-}
-"""The schemas leave it to Kubernetes."""
+from namewall.review.validate import METADATA, judge
 
 
 def fix_of_problem(one: Placed, path: str) -> Fix | None:

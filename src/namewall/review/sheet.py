@@ -45,6 +45,10 @@ MISFITS = (Unsupported, LookupError, TypeError, ValueError, AttributeError)
 """What an edit raises that does not fit the value."""
 
 
+MARK = "\ufeff"
+"""Of UTF-8, before the text of files from Windows."""
+
+
 @dataclass(slots=True)
 class _Node:
     kind: Literal["scalar", "map", "list", "other"]
@@ -69,6 +73,9 @@ class _Node:
 
 def edited(text: str, document: int, edits: Sequence[Edit]) -> str | None:
     """The text after the edits of its document number `document`; None where it cannot be done."""
+    if text.startswith(MARK):  # libyaml counts from behind it
+        after = edited(text.removeprefix(MARK), document, edits)
+        return None if after is None else MARK + after
     try:
         roots, before = _read(text), _values(text)
         sheet = _Sheet(text, roots[document])
@@ -132,9 +139,10 @@ def patched(
         if change.index is None:
             name = list(now)[-1] if now else "policy.yaml"
             before = now.get(name, "")
-            divider = "---\n" if before.strip() else ""
-            now[name] = (before if before.endswith("\n") or not before else f"{before}\n") + divider
-            now[name] += block_yaml(change.value)
+            newline = _newline_of(before)
+            end = "" if before.endswith("\n") or not before else newline
+            divider = "---\n" if before.removeprefix(MARK).strip() else ""
+            now[name] = before + end + (divider + block_yaml(change.value)).replace("\n", newline)
             continue
         if change.index >= len(placed):
             return None
@@ -275,6 +283,10 @@ def _read(text: str) -> list[_Node]:
         events.dispose()
 
 
+def _newline_of(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
 class _Sheet:
     """The splices of one document; those of several edits may not overlap."""
 
@@ -284,7 +296,7 @@ class _Sheet:
             text[root.start : root.start + 1] in ("{", "[") and '"' in text[root.start : root.start + 20]
         )
         self._splices: list[tuple[int, int, str]] = []
-        self._newline = "\r\n" if "\r\n" in text else "\n"
+        self._newline = _newline_of(text)
 
     def result(self) -> str:
         found, at = [], 0
@@ -446,7 +458,7 @@ class _Sheet:
         if parent.kind != "map":
             raise Unsupported
         colon = self._text.index(":", parent.keys[parent.names.index(str(path[-1]))].end - 1) + 1
-        if self._text[colon : node.start].strip(" \n-"):
+        if self._text[colon : node.start].strip(" \r\n-"):
             raise Unsupported
         self._splices.append((colon, node.last(), " []"))
 

@@ -11,12 +11,39 @@ from typing import Any
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
 from namewall.policy.parse import enforceable, parse, wrong_version
+from namewall.policy.rule_schema import Schema
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema
 from namewall.policy.structural import validate
 from namewall.review.complaints import Complaint, complaint
 from namewall.review.objects import CIDR_GROUP
 from namewall.review.scenarios import ScenarioFile
+
+METADATA: Schema = {
+    "type": "object",
+    "properties": {
+        field: {}
+        for field in (
+            "name",
+            "namespace",
+            "labels",
+            "annotations",
+            "generateName",
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "ownerReferences",
+            "finalizers",
+            "managedFields",
+            "selfLink",
+        )
+    },
+}
+"""The fields of ObjectMeta, which the kinds' own schemas leave to Kubernetes. kubectl refuses others: its
+`fieldValidation` is Strict."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +84,15 @@ def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
 
 
 def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
+    policy, problems, unenforceable = _read_below_metadata(obj)
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    said = validate(METADATA, metadata, "metadata") if isinstance(metadata, dict) else []
+    if unknown := [problem for problem in said if problem.unknown_field]:
+        return None, unknown + problems, []
+    return policy, problems, unenforceable
+
+
+def _read_below_metadata(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
     if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
         if obj.get("apiVersion") != "cilium.io/v2":
             return None, [wrong_version(obj, "cilium.io/v2")], []

@@ -55,6 +55,24 @@ def found(judgement: dict[str, Any], rule: str) -> list[dict[str, Any]]:
     return [each for each in judgement["findings"] if each["rule"] == rule]
 
 
+@pytest.mark.parametrize(
+    ("text", "severities"),
+    [
+        (HEAD, ["warning"]),
+        (HEAD + "  description: later\n", ["warning"]),
+        (HEAD.replace("spec:\n ", "specs:\n -"), ["warning"]),
+        (HEAD + "  egres: []\n", ["warning", "error"]),
+        (HEAD + "  egress: [{toEntities: [nobody]}]\n", ["error"]),
+    ],
+)
+def test_a_policy_that_is_begun_has_no_rules_yet(text: str, severities: list[str]) -> None:
+    judgement = judge(text)
+    assert sorted(each["severity"] for each in judgement["problems"]) == sorted(severities)
+    for each in judgement["problems"]:
+        assert each["message"].startswith("no rules yet: ") is (each["severity"] == "warning")
+    assert not judgement["objects"][0]["accepted"]
+
+
 def test_every_fix_is_of_a_rule() -> None:
     assert set(_FINDINGS) <= set(IDS)
 

@@ -191,3 +191,39 @@ def test_each_of_two_objects_has_its_own_fix() -> None:
         parts = [one, other]
         parts[number] = CILIUM
         assert file["text"] == "---\n".join(parts)
+
+
+@pytest.mark.parametrize("text", [CILIUM, KUBERNETES], ids=["cilium", "kubernetes"])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("nmaespace: shop", "namespace: shop"), ("lables: {team: a}", "labels: {team: a}")],
+)
+def test_a_field_of_metadata_that_kubectl_refuses(text: str, written: str, meant: str) -> None:
+    wrong = text.replace("{name: web}", f"{{name: web, {written}}}")
+    (problem,) = judged(wrong)["problems"]
+    field = written.partition(":")[0]
+    assert problem["message"] == f'unknown field "metadata.{field}"'
+    assert problem["source"] == "kubernetes"
+    assert put_right(wrong) == text.replace("{name: web}", f"{{name: web, {meant}}}")
+
+
+def test_whatever_a_cluster_writes_into_metadata_is_known() -> None:
+    fields = """\
+metadata:
+  name: web
+  namespace: shop
+  generateName: web-
+  uid: 4c7e6fd5-1b1a-4a56-8f0f-3f8f5a5b6f7d
+  resourceVersion: "7"
+  generation: 2
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  deletionTimestamp: null
+  deletionGracePeriodSeconds: 0
+  labels: {team: a}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
+  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: a, uid: b}]
+  finalizers: [a.example/b]
+  managedFields: [{manager: kubectl, operation: Update, fieldsType: FieldsV1, fieldsV1: {}}]
+  selfLink: ""
+"""
+    assert judged(CILIUM.replace("metadata: {name: web}   # its name\n", fields))["problems"] == []

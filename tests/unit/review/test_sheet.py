@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from namewall.model.documents import read_yaml
-from namewall.review.sheet import Edit, changed, edited
+from namewall.policy.explain.edits import Change
+from namewall.review.papers import Papers
+from namewall.review.sheet import Edit, changed, edited, patched
 from namewall.review.yaml_writing import block_yaml, plain_yaml
 
 TEXT = """\
@@ -75,6 +77,31 @@ def test_line_ends_stay_as_they_are(edit: Edit) -> None:
     after = edited(TEXT.replace("\n", "\r\n"), 0, [edit])
     assert after is not None
     assert after.replace("\r\n", "\n") == edited(TEXT, 0, [edit])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        Edit("append", ("a",), {"x": 3}),
+        Edit("put", (), "v", "k"),
+        Edit("remove", ("a",)),
+        Edit("rename", ("a",), key="aa"),
+    ],
+)
+def test_the_mark_of_utf_8_stays(edit: Edit) -> None:
+    text = TEXT.removeprefix("# head\n")
+    after = edited(f"\ufeff{text}", 0, [edit])
+    assert after == f"\ufeff{edited(text, 0, [edit])}"
+
+
+def test_a_new_policy_in_a_file_of_windows_has_its_line_ends() -> None:
+    papers = Papers.read([("a.yaml", "\ufeffa: 1\r\nb: 2")])
+    found = patched(papers, [], [Change(None, "", {"c": [1]})])
+    assert found == [("a.yaml", "\ufeffa: 1\r\nb: 2\r\n---\r\nc:\r\n  - 1\r\n")]
+
+
+def test_the_last_item_of_lines_of_windows() -> None:
+    assert edited("a:\r\n  - b\r\nc: 1\r\n", 0, [Edit("remove", ("a", 0))]) == "a: []\r\nc: 1\r\n"
 
 
 def test_the_last_item_leaves_an_empty_list() -> None:

@@ -1,7 +1,7 @@
 /** What the canvas cannot draw: shown with its path, and never changed. */
-import { stringify } from "yaml";
 import type { Kept } from "../model/draw";
 import type { Path } from "../model/source";
+import { blockLines } from "../model/yaml-writing";
 
 export function KeptList({ kept, show }: { kept: readonly Kept[]; show: (path: Path) => void }) {
   if (kept.length === 0) return null;
@@ -15,7 +15,7 @@ export function KeptList({ kept, show }: { kept: readonly Kept[]; show: (path: P
               {one.label}
             </button>
           </div>
-          <pre>{stringify(one.value).trimEnd()}</pre>
+          <pre>{blockLines(one.value, true).join("\n")}</pre>
         </li>
       ))}
     </ul>

@@ -29,7 +29,7 @@ export function SubjectCard({ drawing, block, stale, act, show }: Props) {
       <p className="subject-labels">{subjectText(selector, block.subject?.key ?? "endpointSelector")}</p>
       {block.description !== null && <p className="hint">{block.description}</p>}
       {saysNothing(block) && (
-        <p className="hint">
+        <p className="notice warn">
           No rules yet: add on either side with whom it may talk, or let a side be denied by default.
         </p>
       )}

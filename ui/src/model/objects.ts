@@ -4,6 +4,7 @@
  * `index` counts all of them, `line` is as in the server's answers (docs/editor-api.md, judge).
  */
 import { lineAt, type Path, readSource, type Source } from "./source";
+import { treeOf } from "./tree";
 import { isObject, type Json, type JsonObject } from "./value";
 
 export const KINDS = ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy"] as const;
@@ -35,9 +36,9 @@ export function objectsOf(source: Source): PolicyObject[] {
     if (doc.contents === null) return;
     let value: unknown;
     try {
-      value = doc.toJS({ maxAliasCount: 100 });
+      value = treeOf(doc);
     } catch {
-      return; // aliases that grow without end
+      return; // it has none: `problems` of the source say why
     }
     if (value !== null) collect(source, at, [], value as Json, found);
   });

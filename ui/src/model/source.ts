@@ -3,20 +3,22 @@
  *
  * Read once per text (the last few are kept). Lines and columns begin with 1, offsets with 0.
  */
+import { treeOf } from "./tree";
 import {
-  type Document,
+  type Doc,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  keyText,
   LineCounter,
   type Node,
-  type ParsedNode,
-  parseAllDocuments,
-} from "yaml";
+  type Pair,
+  parseDocuments,
+  type YAMLMap,
+} from "./yaml";
 
 export type Path = readonly (string | number)[];
-export type Doc = Document.Parsed<ParsedNode>;
 
 export interface SyntaxProblem {
   line: number;
@@ -48,20 +50,11 @@ function parsed(text: string): Source {
   const lines = new LineCounter();
   const line = (offset: number) => lines.linePos(offset).line;
   try {
-    const found = parseAllDocuments(text, {
-      keepSourceTokens: true,
-      lineCounter: lines,
-      merge: true,
-      prettyErrors: false,
-      logLevel: "silent",
+    const docs = parseDocuments(text, lines);
+    const problems = docs.flatMap(wrongOf).map(({ offset, message }) => {
+      const { line, col } = lines.linePos(offset);
+      return { line, column: col, message };
     });
-    const docs = ("empty" in found ? [] : [...found]) as Doc[];
-    const problems = docs.flatMap((doc) =>
-      doc.errors.map((error) => {
-        const { line, col } = lines.linePos(error.pos[0]);
-        return { line, column: col, message: error.message };
-      }),
-    );
     return { text, docs, problems, line };
   } catch {
     // Nested beyond the stack: no policy is.
@@ -70,13 +63,30 @@ function parsed(text: string): Source {
   }
 }
 
+/** What is no YAML; where it is, what has no value: an alias of itself, a key that is a list, a tag that nobody knows. */
+function wrongOf(doc: Doc): { offset: number; message: string }[] {
+  const unknown = doc.warnings.filter((one) => one.code === "TAG_RESOLVE_FAILED");
+  const wrong = [...doc.errors, ...unknown].map((one) => ({ offset: one.pos[0], message: one.message }));
+  if (wrong.length > 0) return wrong;
+  try {
+    treeOf(doc);
+    return [];
+  } catch (error) {
+    return [{ offset: doc.contents?.range[0] ?? doc.range[0], message: (error as Error).message }];
+  }
+}
+
+/** The pair of a key as JSON has it. */
+export function pairOf(map: YAMLMap, key: string | number): Pair | null {
+  return map.items.find((pair) => keyText(pair.key) === String(key)) ?? null;
+}
+
 /** The node at a path, through collections alone: null behind an alias, and where there is none. */
 export function nodeAt(doc: Doc, path: Path): Node | null {
   let node: unknown = doc.contents;
   for (const key of path) {
     if (isMap(node)) {
-      const pair = node.items.find((one) => isScalar(one.key) && String(one.key.value) === String(key));
-      node = pair?.value ?? null;
+      node = pairOf(node, key)?.value ?? null;
     } else if (isSeq(node) && typeof key === "number") {
       node = node.items[key] ?? null;
     } else {
@@ -102,7 +112,7 @@ function startOf(doc: Doc, path: Path): number | null {
   const key = path.at(-1);
   const parent = key === undefined ? null : nodeAt(doc, path.slice(0, -1));
   if (isMap(parent)) {
-    const pair = parent.items.find((one) => isScalar(one.key) && String(one.key.value) === String(key));
+    const pair = pairOf(parent, key ?? "");
     return isScalar(pair?.key) ? (pair.key.range?.[0] ?? null) : null;
   }
   return nodeAt(doc, path)?.range?.[0] ?? null;

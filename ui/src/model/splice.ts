@@ -1,24 +1,38 @@
 /**
  * Edits of one value in a YAML text that leave every other byte as it was.
  *
- * An edit is a splice at the source range of a node, in the style around it (block or flow, indent, line ends).
+ * An edit is a splice at the source range of a node, in the style around it (block or flow, indent, line ends, JSON).
  * Invariant: the new text reads as the old value with this edit and nothing else; a splice that does not (odd
- * layouts, anchors) is not taken, and the yaml library writes that document anew, comments kept. What neither can
- * do is an EditError.
+ * layouts) is not taken, and the document is written anew: JSON by us, YAML by the library, comments kept. What
+ * neither can do, and what is written once for several places (anchors.ts), is an EditError.
  */
+import { sharedBy } from "./anchors";
+import { withLineEnds } from "./line-ends";
+import { nodeAt, type Path, pairOf, readSource } from "./source";
+import { treeOf } from "./tree";
+import { equal, isObject, type Json, withEdit } from "./value";
 import {
+  type Doc,
   isAlias,
   isCollection,
   isMap,
   isScalar,
   isSeq,
+  keyText,
   type Pair,
-  stringify,
   type YAMLMap,
   type YAMLSeq,
-} from "yaml";
-import { type Doc, nodeAt, type Path, readSource } from "./source";
-import { equal, type Json, withEdit } from "./value";
+} from "./yaml";
+import {
+  blockLines,
+  type FlowStyle,
+  flowPairs,
+  flowText,
+  isNested,
+  jsonText,
+  scalarText,
+  UNPRINTABLE,
+} from "./yaml-writing";
 
 export type Edit =
   /** Replace the value, or add it: missing maps on the way are made. */
@@ -44,51 +58,80 @@ function applyEdit(text: string, at: number, edit: Edit): string {
   if (doc === undefined) throw new EditError("there is no such document any more");
   if (doc.errors.length > 0) throw new EditError("the YAML has an error: mend it in the text first");
   const wanted = withEdit(readValue(doc), edit);
+  const shared = sharedBy(doc, edit);
+  if (shared !== null) throw new EditError(shared);
   const spliced = new Splicer(text, doc).apply(edit);
   if (spliced !== null && reads(spliced, at, wanted, text)) return spliced;
-  const rewritten = rewrite(text, at, edit);
+  const rewritten =
+    jsonIndent(text, doc) === null ? rewrite(text, doc, edit) : rewriteJson(text, doc, wanted);
   if (rewritten !== null && reads(rewritten, at, wanted, text)) return rewritten;
   throw new EditError(`\`${edit.path.join(".")}\` is written in a way that only the text can change`);
 }
 
 function readValue(doc: Doc): Json {
   try {
-    return doc.toJS() as Json;
-  } catch {
-    throw new EditError("its aliases cannot be followed: change it in the text");
+    return treeOf(doc);
+  } catch (error) {
+    throw new EditError(`the YAML has an error: ${(error as Error).message}`);
   }
 }
 
 /** Does the new text say `wanted` in document `at`, and the same as before in all others? */
 function reads(text: string, at: number, wanted: Json, before: string): boolean {
-  const now = readSource(text).docs;
-  const then = readSource(before).docs;
-  if (now.length !== then.length || now.some((doc) => doc.errors.length > 0)) return false;
+  const now = readSource(text);
+  const then = readSource(before);
+  if (now.docs.length !== then.docs.length || now.problems.length > then.problems.length) return false;
+  if (UNPRINTABLE.test(text) && !UNPRINTABLE.test(before)) return false;
   try {
-    return now.every((doc, index) => equal(doc.toJS(), index === at ? wanted : then[index]?.toJS()));
+    return now.docs.every((doc, index) => {
+      const old = then.docs[index];
+      if (old === undefined || (jsonIndent(before, old) !== null && jsonIndent(text, doc) === null))
+        return false;
+      return equal(treeOf(doc), index === at ? wanted : treeOf(old));
+    });
   } catch {
     return false; // an alias of what is gone
   }
 }
 
+/** The indent of a document that is JSON, empty for one on a line; null for one that is none. */
+function jsonIndent(text: string, doc: Doc): string | null {
+  const { contents } = doc;
+  if (!isCollection(contents) || !contents.flow || !contents.range) return null;
+  const source = text.slice(contents.range[0], contents.range[1]);
+  try {
+    JSON.parse(source);
+  } catch {
+    return null;
+  }
+  return /^[{[]\r?\n([ \t]*)/.exec(source)?.[1] ?? "";
+}
+
+function rewriteJson(text: string, doc: Doc, wanted: Json): string | null {
+  const range = doc.contents?.range;
+  if (!range) return null;
+  const whole = jsonText(wanted, jsonIndent(text, doc) ?? "");
+  return text.slice(0, range[0]) + withLineEnds(whole, text, range[0]) + text.slice(range[1]);
+}
+
 /** The library's way: comments stay, layout and quotes may change. Null where it cannot. */
-function rewrite(text: string, at: number, edit: Edit): string | null {
-  const doc = readSource(text).docs[at]?.clone() as Doc | undefined;
-  if (doc?.range === undefined || doc.range === null) return null;
+function rewrite(text: string, read: Doc, edit: Edit): string | null {
+  const doc = read.clone() as Doc;
+  const made = (value: Json) => doc.createNode(value, { aliasDuplicateObjects: false });
   const path = [...edit.path];
   try {
-    if (edit.op === "set") doc.setIn(path, doc.createNode(edit.value));
+    if (edit.op === "set") doc.setIn(path, made(edit.value));
     else if (edit.op === "remove") doc.deleteIn(path);
     else if (edit.op === "append") {
-      if (isSeq(doc.getIn(path, true))) doc.addIn(path, doc.createNode(edit.value));
-      else doc.setIn(path, doc.createNode([edit.value]));
+      if (isSeq(doc.getIn(path, true))) doc.addIn(path, made(edit.value));
+      else doc.setIn(path, made([edit.value]));
     } else {
       const map = doc.getIn(path.slice(0, -1), true);
-      const pair = isMap(map) ? map.items.find((one) => keyOf(one) === String(path.at(-1))) : undefined;
-      if (!isScalar(pair?.key)) return null;
-      pair.key.value = edit.key;
+      const pair = isMap(map) ? pairOf(map, path.at(-1) ?? "") : null;
+      if (pair === null) return null;
+      pair.key = made(edit.key);
     }
-    const whole = doc.toString({ lineWidth: 0 });
+    const whole = withLineEnds(doc.toString({ lineWidth: 0 }), text, doc.range[0]);
     return text.slice(0, doc.range[0]) + whole + text.slice(doc.range[2]);
   } catch {
     return null;
@@ -96,13 +139,13 @@ function rewrite(text: string, at: number, edit: Edit): string | null {
 }
 
 class Splicer {
-  private readonly newline: string;
+  private readonly json: string | null;
 
   constructor(
     private readonly text: string,
     private readonly doc: Doc,
   ) {
-    this.newline = text.includes("\r\n") ? "\r\n" : "\n";
+    this.json = jsonIndent(text, doc);
   }
 
   /** The new text, or null where this layout is not one we splice. */
@@ -143,13 +186,15 @@ class Splicer {
     const last = seq.items.at(-1);
     if (seq.flow) {
       const end = this.end(last);
-      return end === null ? null : this.spliced(end, end, `, ${this.flow(value)}`);
+      const start = this.start(seq.items[0]);
+      if (end === null || start === null) return null;
+      return this.spliced(end, end, this.comma(seq, start) + this.flow(value, this.margin(start)));
     }
     const dash = this.dash(seq, 0);
     if (dash === null) return null;
     const at = this.lineEnd(this.itemEnd(seq, seq.items.length - 1));
     const column = this.column(dash);
-    return this.spliced(at, at, `${this.newline}${" ".repeat(column)}- ${this.block(value, column + 2)}`);
+    return this.spliced(at, at, `\n${" ".repeat(column)}- ${this.block(value, column + 2)}`);
   }
 
   private addPair(path: Path, map: YAMLMap, key: string, value: Json): string | null {
@@ -157,32 +202,33 @@ class Splicer {
     const last = map.items.length - 1;
     const end = this.pairEnd(map, last);
     if (end === null) return null;
-    if (map.flow)
-      return this.spliced(end, end, `, ${this.flow({ [key]: value }).replace(/^\{ ?| ?\}$/g, "")}`);
     const first = map.items[0]?.key;
+    if (map.flow) {
+      const start = this.start(first);
+      return start === null
+        ? null
+        : this.spliced(end, end, this.comma(map, start) + this.pair(key, value, start));
+    }
     if (!isScalar(first) || !first.range) return null;
     const column = this.column(first.range[0]);
     const at = this.lineEnd(end);
-    return this.spliced(
-      at,
-      at,
-      `${this.newline}${" ".repeat(column)}${this.block({ [key]: value }, column)}`,
-    );
+    return this.spliced(at, at, `\n${" ".repeat(column)}${this.block({ [key]: value }, column)}`);
   }
 
   /** Another value for what a pair or a list item holds. */
   private fill(parent: YAMLMap | YAMLSeq, at: Pair | number, value: Json): string | null {
     const old = typeof at === "number" ? (parent as YAMLSeq).items[at] : at.value;
-    if (isAlias(old) || (isScalar(old) && old.anchor) || (isCollection(old) && old.anchor)) return null;
-    const plain = isScalar(old) && old.range && old.range[0] < old.range[1] && !/^BLOCK/.test(old.type ?? "");
+    const plain =
+      isAlias(old) ||
+      (isScalar(old) && old.range && old.range[0] < old.range[1] && !/^BLOCK/.test(old.type ?? ""));
     if (parent.flow) {
       const range = (old as { range?: [number, number, number] } | null)?.range;
       return range && (plain || isCollection(old))
-        ? this.spliced(range[0], range[1], this.flow(value))
+        ? this.spliced(range[0], range[1], this.flow(value, this.margin(range[0])))
         : null;
     }
     if (plain && old.range && !isNested(value)) {
-      return this.spliced(old.range[0], old.range[1], quoted(value, old.type));
+      return this.spliced(old.range[0], old.range[1], quoted(value, isScalar(old) ? old.type : null));
     }
     const mark = typeof at === "number" ? this.dash(parent as YAMLSeq, at) : this.colon(at);
     if (mark === null) return null;
@@ -196,7 +242,7 @@ class Splicer {
     const column = this.column(at.key.range[0]);
     if (!isNested(value)) return this.spliced(from, to, ` ${this.block(value, column + 2)}`);
     const inner = Array.isArray(value) && !this.indentsLists() ? column : column + 2;
-    return this.spliced(from, to, `${this.newline}${" ".repeat(inner)}${this.block(value, inner)}`);
+    return this.spliced(from, to, `\n${" ".repeat(inner)}${this.block(value, inner)}`);
   }
 
   private remove(path: Path): string | null {
@@ -213,7 +259,7 @@ class Splicer {
       );
     }
     if (!isMap(parent)) return null;
-    const at = parent.items.findIndex((pair) => keyOf(pair) === String(key));
+    const at = parent.items.findIndex((pair) => keyText(pair.key) === String(key));
     if (at < 0) return null;
     if (parent.items.length === 1) return this.set(path.slice(0, -1), {});
     return this.cut(
@@ -240,7 +286,7 @@ class Splicer {
       const before = finish(at - 1);
       return before === null ? null : this.spliced(before, end, "");
     }
-    const lineStart = this.text.lastIndexOf("\n", start - 1) + 1;
+    const lineStart = this.lineStart(start);
     const after = Math.min(this.text.length, this.afterLine(end));
     if (this.text.slice(lineStart, start).trim() === "") {
       return this.spliced(this.withCommentsAbove(lineStart, start - lineStart), after, "");
@@ -256,29 +302,66 @@ class Splicer {
     if (!isMap(parent)) return null;
     const old = pairOf(parent, path.at(-1) ?? "")?.key;
     if (!isScalar(old) || !old.range) return null;
-    return this.spliced(old.range[0], old.range[1], quoted(key, old.type));
+    return this.spliced(old.range[0], old.range[1], quoted(key, old.type, parent.flow === true));
   }
 
   private spliced(from: number, to: number, by: string): string {
-    return this.text.slice(0, from) + by + this.text.slice(to);
+    return this.text.slice(0, from) + withLineEnds(by, this.text, from) + this.text.slice(to);
   }
 
   /** The value in block style, whose first line stands at `column`. */
   private block(value: Json, column: number): string {
-    const text = stringify(value, { lineWidth: 0, indentSeq: this.indentsLists() }).replace(/\n$/, "");
-    return text
-      .split("\n")
+    return blockLines(value, this.indentsLists())
       .map((line, at) => (at === 0 || line === "" ? line : " ".repeat(column) + line))
-      .join(this.newline);
+      .join("\n");
   }
 
-  /** The value in flow style, with blanks inside the braces where the text has them. */
-  private flow(value: Json): string {
-    const flowCollectionPadding = !/\{[^\s}]|\[[^\s\]]/.test(this.text);
-    return stringify(value, { collectionStyle: "flow", lineWidth: 0, flowCollectionPadding }).replace(
-      /\n$/,
-      "",
-    );
+  /** The value within brackets: on one line, but in JSON of several lines, where further ones stand at `margin`. */
+  private flow(value: Json, margin: string): string {
+    if (this.json !== null) return this.jsonValue(value, margin);
+    return flowText(value, this.flowStyle());
+  }
+
+  /** A pair within braces, beside the one that begins at `start`. */
+  private pair(key: string, value: Json, start: number): string {
+    if (this.json === null) return flowPairs({ [key]: value }, this.flowStyle());
+    return this.jsonPair(key, value, this.margin(start));
+  }
+
+  private jsonValue(value: Json, margin: string): string {
+    if (this.json) return jsonText(value, this.json).replaceAll("\n", `\n${margin}`);
+    if (Array.isArray(value))
+      return `[${value.map((one) => this.jsonValue(one, "")).join(`,${this.gap()}`)}]`;
+    if (!isObject(value)) return jsonText(value);
+    const pairs = Object.entries(value).map(([key, one]) => this.jsonPair(key, one, ""));
+    return `{${pairs.join(`,${this.gap()}`)}}`;
+  }
+
+  private jsonPair(key: string, value: Json, margin: string): string {
+    return `${jsonText(key)}:${this.gap()}${this.jsonValue(value, margin)}`;
+  }
+
+  /** What stands between items: the next one begins below the first where they have lines of their own. */
+  private comma(parent: YAMLMap | YAMLSeq, first: number): string {
+    const open = this.text.slice(this.start(parent) ?? first, first);
+    if (open.includes("\n")) return `,\n${this.margin(first)}`;
+    return this.json === null ? ", " : `,${this.gap()}`;
+  }
+
+  /** Blanks after commas and colons of JSON: none where its text has none. */
+  private gap(): string {
+    return this.json === "" && /^[{[]\s*"[^"]*":\S/.test(this.text.slice(this.start(this.doc.contents) ?? 0))
+      ? ""
+      : " ";
+  }
+
+  private flowStyle(): FlowStyle {
+    return { padded: !/\{[^\s}]|\[[^\s\]]/.test(this.text) };
+  }
+
+  /** The blanks that the line of an offset begins with. */
+  private margin(offset: number): string {
+    return /^[ \t]*/.exec(this.text.slice(this.lineStart(offset), offset))?.[0] ?? "";
   }
 
   /** Do lists below a key stand further right than the key here? Where there is none: yes. */
@@ -288,7 +371,13 @@ class Splicer {
   }
 
   private column(offset: number): number {
-    return offset - (this.text.lastIndexOf("\n", offset - 1) + 1);
+    return offset - this.lineStart(offset);
+  }
+
+  /** Behind the mark of UTF-8, if there is one. */
+  private lineStart(offset: number): number {
+    const start = this.text.lastIndexOf("\n", offset - 1) + 1;
+    return start === 0 && this.text.startsWith("\ufeff") ? 1 : start;
   }
 
   /** Offset of the end of the line, before its line break. */
@@ -362,32 +451,15 @@ class Splicer {
   }
 }
 
-function keyOf(pair: Pair): string | null {
-  return isScalar(pair.key) ? String(pair.key.value) : null;
-}
-
-function pairOf(map: YAMLMap, key: string | number): Pair | null {
-  return map.items.find((pair) => keyOf(pair) === String(key)) ?? null;
-}
-
 function isEmpty(node: unknown): boolean {
   return isScalar(node) && node.value === null;
 }
 
-function isNested(value: Json): boolean {
-  return typeof value === "object" && value !== null && Object.keys(value).length > 0;
-}
-
-function plain(value: Json): string {
-  return stringify(value, { collectionStyle: "flow", lineWidth: 0 }).replace(/\n$/, "");
-}
-
 /** A scalar in the quotes that were there, where they fit. */
-function quoted(value: Json, style: string | undefined | null): string {
-  if (typeof value !== "string") return plain(value);
-  if (style === "QUOTE_SINGLE" && !/[\n\r\t\\]/.test(value)) return `'${value.replaceAll("'", "''")}'`;
-  if (style === "QUOTE_DOUBLE") return JSON.stringify(value);
-  return stringify(value, { lineWidth: 0, defaultStringType: "PLAIN" }).includes("\n|")
-    ? JSON.stringify(value)
-    : plain(value);
+function quoted(value: Json, style: string | undefined | null, within = false): string {
+  if (typeof value !== "string") return flowText(value);
+  if (style === "QUOTE_SINGLE" && !/[\r\t\n\\]/.test(value) && !UNPRINTABLE.test(value)) {
+    return `'${value.replaceAll("'", "''")}'`;
+  }
+  return style === "QUOTE_DOUBLE" ? jsonText(value) : scalarText(value, within);
 }

@@ -48,12 +48,16 @@ export function withEdit(value: Json, edit: Edit): Json {
   } else if (edit.op === "remove") {
     if (Array.isArray(at)) at.splice(Number(step), 1);
     else if (isObject(at)) delete at[String(step)];
-  } else if (isObject(at)) {
-    const old = at[String(step)];
-    delete at[String(step)];
-    if (old !== undefined) at[edit.key] = old;
-  }
+  } else if (isObject(at)) renameKey(at, String(step), edit.key);
   return root.root ?? null;
+}
+
+/** In its place, as in the text. */
+function renameKey(map: JsonObject, old: string, key: string): void {
+  for (const [name, value] of Object.entries(map)) {
+    delete map[name];
+    map[name === old ? key : name] = value;
+  }
 }
 
 export function valueAt(value: unknown, path: readonly (string | number)[]): unknown {

@@ -19,11 +19,7 @@ export function optionsAt(schemas: Schemas, place: TextPlace): Completion[] {
   const root = place.kind === null ? undefined : schemas[place.kind];
   if (root === undefined) {
     if (place.on === "value" || place.path.length > 0) return [];
-    return ["apiVersion", "kind", "metadata", "spec"].map((label) => ({
-      label,
-      type: "property",
-      apply: `${label}: `,
-    }));
+    return ["apiVersion", "kind", "metadata", "spec"].map((name) => keyOption(name, {}, place, false));
   }
   const here = schemaAt(
     root,
@@ -33,7 +29,7 @@ export function optionsAt(schemas: Schemas, place: TextPlace): Completion[] {
   if (place.on === "value" || here.properties === undefined) return values(here);
   return Object.entries(here.properties)
     .filter(([name]) => !place.present.includes(name))
-    .map(([name, schema]) => keyOption(name, schema, place.column, here.required?.includes(name) ?? false));
+    .map(([name, schema]) => keyOption(name, schema, place, here.required?.includes(name) ?? false));
 }
 
 export function schemaAt(root: JsonSchema, path: readonly string[]): JsonSchema | null {
@@ -55,14 +51,7 @@ function values(schema: JsonSchema): Completion[] {
   return [];
 }
 
-function keyOption(name: string, schema: JsonSchema, column: number, required: boolean): Completion {
-  const space = " ".repeat(column + 2);
-  const ending =
-    schema.type === "array"
-      ? `:\n${space}- `
-      : schema.type === "object" || schema.properties
-        ? `:\n${space}`
-        : ": ";
+function keyOption(name: string, schema: JsonSchema, place: TextPlace, required: boolean): Completion {
   return {
     label: name,
     type: "property",
@@ -70,12 +59,31 @@ function keyOption(name: string, schema: JsonSchema, column: number, required: b
     boost: required ? 1 : 0,
     ...(schema.description === undefined ? {} : { info: schema.description }),
     apply: (view: EditorView, _option: Completion, from: number, to: number) => {
-      const insert = name + ending;
+      const { before, after } = written(name, schema, place);
+      const closed = place.flow?.quoted && view.state.sliceDoc(to, to + 1) === place.flow.quote;
       view.dispatch({
-        changes: { from, to, insert },
-        selection: { anchor: from + insert.length },
+        changes: { from, to: closed ? to + 1 : to, insert: before + after },
+        selection: { anchor: from + before.length },
         userEvent: "input.complete",
       });
     },
   };
+}
+
+/** A key with what its value begins with; the cursor stands between `before` and `after`. */
+export function written(
+  name: string,
+  schema: JsonSchema,
+  { flow, column }: TextPlace,
+): { before: string; after: string } {
+  const list = schema.type === "array";
+  const map = schema.type === "object" || schema.properties !== undefined;
+  if (flow !== null) {
+    const key = `${flow.quoted ? "" : flow.quote}${name}${flow.quote}: `;
+    if (list) return { before: `${key}[`, after: "]" };
+    return map ? { before: `${key}{`, after: "}" } : { before: key, after: "" };
+  }
+  const space = " ".repeat(column + 2);
+  const ending = list ? `:\n${space}- ` : map ? `:\n${space}` : ": ";
+  return { before: name + ending, after: "" };
 }

@@ -29,7 +29,7 @@ export function ofProblem(one: Problem): LineProblem {
   return {
     line: one.line,
     column: one.column,
-    severity: "error",
+    severity: one.severity,
     message: where + one.message,
     source: one.source,
   };

@@ -1,8 +1,10 @@
 /**
  * Where in a YAML text the cursor is, told by indentation alone: the text need not be whole to be completed.
  *
- * Block style only; inside `{…}` and `[…]` there is no place.
+ * Inside `{…}` and `[…]`, by the brackets (flow-place.ts).
  */
+import { flowAt } from "./flow-place";
+
 export interface TextPlace {
   kind: string | null;
   /** Keys and, for a list item, `[]`, from the document on. */
@@ -17,6 +19,8 @@ export interface TextPlace {
   column: number;
   /** Keys that the same map has before the cursor. */
   present: string[];
+  /** Within brackets: the quote of keys, and whether the word's own is there already. */
+  flow: { quote: string; quoted: boolean } | null;
 }
 
 interface Line {
@@ -28,15 +32,38 @@ interface Line {
 const KEY = /^("[^"]*"|'[^']*'|[^\s:#"'{[\]-][^:]*?)\s*:(?:\s+(.*)|)$/;
 
 export function placeAt(text: string, offset: number): TextPlace | null {
-  const start = text.lastIndexOf("\n", offset - 1) + 1;
-  const before = text.slice(start, offset);
-  const line = lineOf(before);
-  if (line.content.startsWith("#")) return null;
-  const above = text.slice(0, start).split("\n").slice(0, -1);
+  const above = text
+    .slice(0, text.lastIndexOf("\n", offset - 1) + 1)
+    .split("\n")
+    .slice(0, -1);
   const cut = above.findLastIndex((one) => /^---(\s|$)/.test(one));
-  const lines = above.slice(cut + 1).map(lineOf);
-  const whole = text.slice(above.slice(0, cut + 1).join("\n").length);
-  const kind = /^kind:\s*["']?(\w+)/m.exec(whole.split(/\n---(\s|$)/)[0] ?? "")?.[1] ?? null;
+  const from = above.slice(0, cut + 1).join("\n").length;
+  const kind = kindOf(text.slice(from).split(/\n---(?:\s|$)/)[0] ?? "");
+  const flow = flowAt(text, from, offset);
+  if (flow === null) return blockPlace(text, offset, above.slice(cut + 1), kind);
+  const lines = text
+    .slice(from, text.lastIndexOf("\n", flow.open - 1) + 1)
+    .split("\n")
+    .slice(0, -1);
+  const outer = blockPlace(text, flow.open, lines, kind);
+  if (outer === null) return null;
+  const { path, on, key, word, present, quote, quoted } = flow;
+  const base = outer.key === null ? outer.path : [...outer.path, outer.key];
+  const place = { kind, path: [...base, ...path], on, key, word, from: offset - word.length, present };
+  return { ...place, column: outer.column, flow: { quote, quoted } };
+}
+
+function kindOf(document: string): string | null {
+  const found =
+    /^kind:\s*["']?(\w+)/m.exec(document) ?? /[{,]\s*["']?kind["']?\s*:\s*["']?(\w+)/.exec(document);
+  return found?.[1] ?? null;
+}
+
+/** By indentation; `above` are the lines of the same document. */
+function blockPlace(text: string, offset: number, above: string[], kind: string | null): TextPlace | null {
+  const line = lineOf(text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset));
+  if (line.content.startsWith("#")) return null;
+  const lines = above.map(lineOf);
   const found = KEY.exec(line.content);
   const value = found !== null && /:\s/.test(line.content);
   const word = value ? (found[2] ?? "") : line.content;
@@ -84,6 +111,7 @@ export function placeAt(text: string, offset: number): TextPlace | null {
     from: offset - word.length,
     column: line.column,
     present,
+    flow: null,
   };
 }
 

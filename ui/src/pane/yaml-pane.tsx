@@ -37,6 +37,7 @@ import { api, type PolicyFile } from "../api";
 import { useJudgement } from "../workspace/judgement";
 import { complete, type Schemas } from "./completion";
 import { judgedProblems, type LineProblem, syntaxProblems } from "./diagnostics";
+import { shownText, typedInto } from "./shown";
 import { changeBetween } from "./sync";
 import "../styles/pane.css";
 
@@ -107,7 +108,7 @@ export default function YamlPane(props: Props) {
     if (shown.current !== file.name) {
       if (shown.current !== "") states.current.set(shown.current, editor.state);
       const known = states.current.get(file.name);
-      editor.setState(known ?? newState(file.text, extensions(latest, sent, schemas)));
+      editor.setState(known ?? newState(shownText(file.text), extensions(latest, sent, schemas)));
       shown.current = file.name;
       sent.current = [];
     }
@@ -116,10 +117,11 @@ export default function YamlPane(props: Props) {
       sent.current.splice(0, mine + 1); // our own typing, come back
       if (sent.current.length > 0) return;
     }
-    const text = editor.state.doc.toString();
-    if (text === file.text) return;
+    const before = editor.state.doc.toString();
+    const text = shownText(file.text);
+    if (before === text) return;
     sent.current = [];
-    editor.dispatch({ changes: changeBetween(text, file.text), annotations: FromOutside.of(true) });
+    editor.dispatch({ changes: changeBetween(before, text), annotations: FromOutside.of(true) });
   }, [file.name, file.text]);
 
   useEffect(() => {
@@ -194,9 +196,10 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
     EditorView.contentAttributes.of({ "aria-label": "YAML of the policy", tabindex: "0" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged && !update.transactions.some((one) => one.annotation(FromOutside))) {
-        const text = update.state.doc.toString();
+        const { file, onType } = latest.current;
+        const text = typedInto(sent.current.at(-1) ?? file.text, update.state.doc.toString());
         sent.current.push(text);
-        latest.current.onType(latest.current.file.name, text);
+        onType(file.name, text);
       }
       const typed = !update.transactions.some((one) => one.annotation(FromOutside));
       if (update.selectionSet && typed) {
@@ -219,7 +222,7 @@ function historyKey(event: KeyboardEvent, { onUndo, onRedo }: Props): boolean {
 }
 
 function mark(editor: EditorView | null, problems: readonly LineProblem[], text: string): void {
-  if (editor === null || editor.state.doc.toString() !== text) return;
+  if (editor === null || editor.state.doc.toString() !== shownText(text)) return;
   const { doc } = editor.state;
   const diagnostics = problems.map((one): Diagnostic => {
     const line = doc.line(Math.max(1, Math.min(one.line, doc.lines)));

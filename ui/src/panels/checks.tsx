@@ -107,7 +107,7 @@ const Problems = memo(function Problems({
       <ul className="column" aria-label="Problems">
         {first.map((one, at) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a list that is replaced whole
-          <li key={at} className="notice error">
+          <li key={at} className={`notice ${one.severity}`}>
             <Where file={one.file} line={one.line} show={show} /> <span className="chip">{one.source}</span>{" "}
             {ofProblem(one).message} <FixButton of={one} onFix={onFix} />
           </li>

@@ -2,6 +2,7 @@
 import { useDeferredValue, useMemo } from "react";
 import type { PolicyFile } from "../api";
 import { readObjects } from "../model/objects";
+import { Tally } from "../panels/tally";
 import { useSettled } from "../shell/latest";
 import { useJudgement } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
@@ -20,7 +21,7 @@ export function FileList({ goLine }: Props) {
     <nav className="files" aria-label="Open files">
       <ul className="row">
         {files.map((file) => {
-          const problems = judgement?.problems.filter((one) => one.file === file.name).length ?? 0;
+          const problems = judgement?.problems.filter((one) => one.file === file.name) ?? [];
           return (
             <li key={file.name} className="file">
               <button
@@ -29,7 +30,7 @@ export function FileList({ goLine }: Props) {
                 aria-current={file.name === place.file}
                 onClick={() => go({ file: file.name, object: 0, block: 0 })}
               >
-                {file.name} {problems > 0 && <span className="chip deny">✕ {problems}</span>}
+                {file.name} <Tally of={problems} />
               </button>
               {file.name === place.file && <Objects file={file} goLine={goLine} />}
               <button

@@ -1,6 +1,7 @@
 /** Files from the reader's disk, opened as texts. */
 import { type ReactNode, useRef, useState } from "react";
 import { useAnnounce } from "../shell/announcer";
+import { textOf } from "../shell/transfer";
 import { useWorkspace } from "../workspace/workspace";
 
 const LARGEST = 3_000_000; // bytes of one file: the server takes 4 MB in all
@@ -25,7 +26,7 @@ export function useUpload(): Upload {
         setWrong(`\`${file.name}\` is larger than 3 MB`);
         continue;
       }
-      const text = await file.text();
+      const text = await textOf(file);
       if (text.includes("\u0000")) {
         setWrong(`\`${file.name}\` is no text`);
         continue;

@@ -10,6 +10,11 @@ export function download(name: string, content: string | Blob, type = "text/plai
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** All of a file's text: `Blob.text` takes the mark of UTF-8 away, and the file would be saved without it. */
+export async function textOf(file: Blob): Promise<string> {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await file.arrayBuffer());
+}
+
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
