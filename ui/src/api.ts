@@ -235,6 +235,8 @@ export interface Allowance {
   allowed: boolean;
   changes: unknown[];
   files: PolicyFile[];
+  /** What `apply` takes as the versions that were edited. */
+  versions: Record<string, string>;
   diff: string;
   noPatch: string | null;
 }
