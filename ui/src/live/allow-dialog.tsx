@@ -57,7 +57,12 @@ export function AllowDialog({ flow, row, onClose }: { flow: WireFlow; row: Row; 
             <button type="button" onClick={() => openFiles(files, "allow a dropped flow")}>
               Open in the editor
             </button>
-            <button type="button" className="main" disabled={busy} onClick={() => apply(files, answer?.versions)}>
+            <button
+              type="button"
+              className="main"
+              disabled={busy}
+              onClick={() => apply(files, answer?.versions)}
+            >
               {busy ? "Applying …" : "Apply"}
             </button>
           </>
