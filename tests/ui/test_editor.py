@@ -140,6 +140,25 @@ def test_typing_moves_the_canvas(page: Page) -> None:
     expect(page.get_by_role("button", name="Edit *.example.com")).to_be_visible()
 
 
+def test_the_lines_follow_the_endpoint_that_stays_in_sight(page: Page) -> None:
+    many = "".join(f"  - toCIDR: [198.51.100.{number}/32]\n" for number in range(40))
+    upload(page, "shop.yaml", COMMENTED + many)
+    card = page.get_by_role("region", name="Endpoint")
+    last = page.get_by_role("button", name="Edit 198.51.100.39/32")
+    last.wait_for()
+    last.scroll_into_view_if_needed()
+    page.wait_for_timeout(100)  # two frames
+    box = card.bounding_box()
+    assert box is not None
+    assert box["y"] > 0
+    ends = page.locator("svg.links path.link").evaluate_all(
+        """paths => paths.map(path => path.ownerSVGElement.getBoundingClientRect().top
+           + path.getPointAtLength(0).y)"""
+    )
+    assert len(ends) > 40
+    assert [y for y in ends if not box["y"] - 1 <= y <= box["y"] + box["height"] + 1] == []
+
+
 def test_a_broken_file_shows_its_problems_by_line(page: Page) -> None:
     upload(page, "broken.yaml", BROKEN)
     checks = page.get_by_role("region", name="Checks and questions")
