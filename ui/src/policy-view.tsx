@@ -15,6 +15,7 @@ import { UnionCanvas } from "./panels/union-canvas";
 import { FileList } from "./policy/file-list";
 import { Start } from "./policy/start";
 import { Toolbar } from "./policy/toolbar";
+import { undrawable } from "./policy/undrawable";
 import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
@@ -205,7 +206,7 @@ function Editor() {
           {view === "union" ? (
             <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
           ) : shown === null ? (
-            <p className="quiet padded">{undrawable(seen.text)} The text is kept as it is.</p>
+            <p className="quiet padded">{undrawable(seen.text, seen.object)} The text is kept as it is.</p>
           ) : (
             <>
               {shown.stale && (
@@ -300,12 +301,6 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
     (one) => found !== undefined && lineAt(source, found.doc, one.path) <= line,
   );
   return { object, block: Math.max(0, block) };
-}
-
-function undrawable(text: string): string {
-  const wrong = readSource(text).problems[0];
-  if (wrong !== undefined) return `This is no YAML yet, see line ${wrong.line}: there is nothing to draw.`;
-  return "There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`.";
 }
 
 /** A workload that the policy selects: the one to ask about first. */
