@@ -153,6 +153,8 @@ export interface UnionEdge {
   rules: Rule[];
   overruledBy: Rule[];
   audit: boolean;
+  /** What its rules say that no edge shows: HTTP rules and the like. */
+  kept: { path: string; what: string; rule: Rule }[];
 }
 
 export interface Union {
