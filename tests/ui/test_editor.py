@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -188,6 +189,30 @@ def test_a_misspelt_field_is_put_right_by_its_button(page: Page, rules: int) -> 
     expect(page.get_by_role("button", name="Edit kubernetes.io")).to_be_visible()
     assert yaml_of(page) == right
     expect(checks.get_by_role("button", name="Fix: write")).to_have_count(0)
+
+
+@pytest.mark.parametrize("way", ["hover", "key", "list"])
+def test_a_mark_in_the_text_has_the_same_fix(page: Page, way: str) -> None:
+    upload(page, "shop.yaml", COMMENTED.replace("toFQDNs:", "tofqdn:"))
+    pane = page.get_by_role("textbox", name="YAML of the policy")
+    mark = page.locator(".cm-lintRange-error").first
+    mark.wait_for()
+    if way == "hover":
+        mark.hover()
+        page.locator(".cm-tooltip").get_by_role("button", name=re.compile("Fix: write `toFQDNs`")).click()
+    else:
+        pane.get_by_text("tofqdn").click()
+        page.keyboard.press("Control+." if way == "key" else "Control+Shift+M")
+    if way == "list":
+        page.keyboard.press("f")  # the letter that is underlined there
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("region", name="Changes of shop.yaml")).to_contain_text("toFQDNs")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(pane).to_be_focused()
+    page.keyboard.press("Control+.")
+    dialog.get_by_role("button", name="Put it in").click()
+    assert yaml_of(page) == COMMENTED
 
 
 def test_text_that_is_no_yaml_is_said_at_once(page: Page) -> None:

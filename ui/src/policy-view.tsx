@@ -1,5 +1,6 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
 import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
 import type { Change } from "./model/change";
 import { applyChanges } from "./model/change";
@@ -10,6 +11,7 @@ import { lineAt, type Path, readSource } from "./model/source";
 import { EditError } from "./model/splice";
 import type { Reveal } from "./pane/yaml-pane";
 import { Checks } from "./panels/checks";
+import { FixDialog } from "./panels/fix-dialog";
 import { TryIt } from "./panels/try-it";
 import { UnionCanvas } from "./panels/union-canvas";
 import { FileList } from "./policy/file-list";
@@ -122,6 +124,7 @@ function Editor() {
   const [notice, setNotice] = useState<string | null>(null);
   const [view, setView] = useState<"one" | "union">("one");
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
+  const [fixing, setFixing] = useState<Remark | null>(null);
   const { live } = useSession();
   const { judgement } = useJudgement();
   const name = file?.name ?? "";
@@ -227,6 +230,7 @@ function Editor() {
               onLine={onLine}
               onUndo={undo}
               onRedo={redo}
+              onFix={setFixing}
             />
           </Suspense>
         </section>
@@ -250,7 +254,7 @@ function Editor() {
             )}
           </div>
           <div className="padded">
-            {panel === "checks" && <Checks show={showLine} />}
+            {panel === "checks" && <Checks show={showLine} onFix={setFixing} />}
             {panel === "try" && <TryIt show={showLine} subject={subject} />}
             {panel === "cluster" && (
               <Suspense fallback={<p className="quiet">Loading …</p>}>
@@ -260,6 +264,7 @@ function Editor() {
           </div>
         </section>
       </div>
+      {fixing !== null && <FixDialog remark={fixing} onClose={() => setFixing(null)} />}
     </div>
   );
 }
