@@ -258,8 +258,10 @@ function mark(
 function fixing(remark: Remark, fix: (remark: Remark) => void): Action {
   return {
     name: `Fix: ${remark.fixable}`,
-    apply: (editor) => {
-      editor.focus(); // the button goes with its message: the dialog gives the focus back to the text
+    apply: (editor, from) => {
+      // The button goes with its message: the dialog gives the focus back to the text, at the mark.
+      editor.dispatch({ selection: { anchor: from } });
+      editor.focus();
       fix(remark);
     },
   };
@@ -269,12 +271,13 @@ function fixing(remark: Remark, fix: (remark: Remark) => void): Action {
 function fixHere(editor: EditorView): boolean {
   const { doc, selection } = editor.state;
   const line = doc.lineAt(selection.main.head);
-  const found: Action[] = [];
-  forEachDiagnostic(editor.state, ({ actions = [] }, from, to) => {
-    if (from <= line.to && to >= line.from) found.push(...actions);
+  let found = false;
+  forEachDiagnostic(editor.state, ({ actions }, from, to) => {
+    if (found || !actions?.[0] || from > line.to || to < line.from) return;
+    found = true;
+    actions[0].apply(editor, from, to);
   });
-  found[0]?.apply(editor, line.from, line.to);
-  return found.length > 0;
+  return found;
 }
 
 function nonce(): string {
