@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
@@ -249,37 +247,3 @@ def test_try_it_says_why_and_puts_the_patch_in(page: Page) -> None:
     expect(panel.get_by_text("denied").first).to_be_visible()
     panel.get_by_role("button", name="Put it in").click()
     assert "cilium.io" in yaml_of(page)
-
-
-SIZES = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 390, "height": 844}}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-def test_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str, size: str) -> None:
-    with watched(browser, address, color_scheme=scheme) as page:
-        page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
-        found = serious(page)
-        upload(page, "shop.yaml", COMMENTED)
-        page.get_by_role("button", name="Remove *.example.com").wait_for()
-        found += serious(page)
-        page.get_by_role("button", name="Add egress outside the cluster").click()
-        page.get_by_role("dialog").wait_for()
-        found += serious(page)
-        page.keyboard.press("Escape")
-        page.get_by_role("button", name="Try it").click()
-        found += serious(page)
-        assert found == []
-
-
-def serious(page: Page) -> list[str]:
-    response = (
-        Axe()
-        .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
-        .response
-    )
-    return [
-        f"{each['id']}: {json.dumps([node['target'] for node in each['nodes']][:3])}"
-        for each in response["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
