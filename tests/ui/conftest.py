@@ -81,14 +81,15 @@ def serving(
 
 
 @contextmanager
-def demo() -> Iterator[str]:
-    """The address of the page over a made-up cluster (ui/src/live/testing/demo.ts): no root, the same on every run."""
+def demo(rate: int = 20) -> Iterator[str]:
+    """The address of the page over a made-up cluster (ui/src/live/testing/demo.ts): no root, the same on every run.
+    `rate` flows a second, after those of the past."""
     node = str(NODE / "bin/node")
     ui = REPOSITORY / "ui"
     bundle = ui / "node_modules/.live-demo"
     build = ["--ssr", "src/live/testing/demo.ts", "--outDir", str(bundle), "--logLevel", "error"]
     subprocess.run([node, "node_modules/vite/bin/vite.js", "build", *build], cwd=ui, check=True)
-    command = [node, str(bundle / "demo.js"), "--small", "--rate", "20", "--port", "0"]
+    command = [node, str(bundle / "demo.js"), "--small", "--rate", str(rate), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ui) as process:
         try:
             assert process.stdout is not None

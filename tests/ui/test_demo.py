@@ -9,12 +9,19 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import demo, serious, watched
-from tests.ui.test_focus import kept_and_given_back
+from tests.ui.test_focus import kept_and_given_back, reached_by_tab
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with demo() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def still() -> Iterator[str]:
+    """Where nothing more happens."""
+    with demo(rate=0) as found:
         yield found
 
 
@@ -80,3 +87,23 @@ def test_axe_finds_nothing_serious_in_the_panels_of_what_is_live(
         page.get_by_role("dialog").get_by_role("region", name="The change").wait_for()
         found += [f"allow: {each}" for each in serious(page)]
         assert found == []
+
+
+@pytest.mark.parametrize("where", ["#/live", "#/live/workload/default/frontend", "#/flows", "#/map"])
+def test_every_control_is_reached_by_tab(browser: Browser, still: str, where: str) -> None:
+    with watched(browser, still) as page:
+        go(page, where)
+        page.get_by_text(re.compile("kept$")).first.wait_for()
+        page.wait_for_timeout(1500)  # the map is laid out
+        reached_by_tab(page)
+
+
+def test_escape_closes_the_choice_of_columns(page: Page) -> None:
+    go(page, "#/flows")
+    menu = page.get_by_text("Columns", exact=True).first
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("checkbox", name="Direction").focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("checkbox", name="Direction")).to_be_hidden()
+    expect(menu).to_be_focused()

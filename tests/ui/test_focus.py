@@ -12,6 +12,13 @@ from tests.ui.conftest import serving, upload
 from tests.ui.test_editor import COMMENTED
 
 MISSPELT = COMMENTED.replace("toFQDNs:", "tofqdn:")
+FOCUSED = """() => {
+  const focus = document.activeElement;
+  const around = focus.closest(".cm-editor");
+  const drawn = [focus, around].some(each => each && getComputedStyle(each).outlineStyle !== "none");
+  return [Number(focus.dataset.tab ?? -1), focus === document.body || drawn, focus.outerHTML.slice(0, 200)];
+}"""
+"""[its number, whether one sees that it has the focus, how it begins]"""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +33,34 @@ def within(dialog: Locator) -> bool:
         "dialog => document.activeElement === document.body || dialog.contains(document.activeElement)"
     )
     return found
+
+
+def reached_by_tab(page: Page) -> None:
+    """Every control, in the order of the page, and one sees where the focus is."""
+    page.wait_for_timeout(500)
+    controls = page.evaluate(
+        """() => {
+          const all = [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")]
+            .filter(each => !each.disabled && each.tabIndex >= 0 && each.checkVisibility({ visibilityProperty: true })
+              && !(each.type === "radio" && !each.checked));
+          all.forEach((each, at) => { each.dataset.tab = at; });
+          document.activeElement.blur();
+          return all.length;
+        }"""
+    )
+    page.locator(".skip").focus()
+    reached = [0]
+    for _ in range(controls + 10):
+        page.keyboard.press("Tab")
+        at, seen, what = page.evaluate(FOCUSED)
+        if not seen:
+            page.wait_for_timeout(50)  # CodeMirror draws its own a moment later
+            at, seen, what = page.evaluate(FOCUSED)
+        assert seen, f"{what} has the focus and does not show it"
+        if at == 0:
+            break
+        reached.append(at)
+    assert [at for at in reached if at >= 0] == list(range(controls))
 
 
 def kept_and_given_back(page: Page, opener: Locator) -> None:
@@ -90,13 +125,6 @@ def test_where_the_button_goes_away_the_focus_stays_near(page: Page) -> None:
     expect(page.get_by_role("main")).to_be_focused()
 
 
-FOCUSED = """() => {
-  const focus = document.activeElement;
-  const around = focus.closest(".cm-editor");
-  const drawn = [focus, around].some(each => each && getComputedStyle(each).outlineStyle !== "none");
-  return [Number(focus.dataset.tab ?? -1), focus === document.body || drawn, focus.outerHTML.slice(0, 200)];
-}"""
-"""[its number, whether one sees that it has the focus, how it begins]"""
 VIEWS = {
     "canvas": ("This policy", "Checks"),
     "union": ("All together", "Checks"),
@@ -109,27 +137,4 @@ def test_every_control_is_reached_by_tab_in_the_order_of_the_page_and_seen(page:
     upload(page, "shop.yaml", COMMENTED)
     for name in VIEWS[view]:
         page.get_by_role("button", name=re.compile(f"^{name}")).first.click()
-    page.wait_for_timeout(500)
-    controls = page.evaluate(
-        """() => {
-          const all = [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")]
-            .filter(each => !each.disabled && each.tabIndex >= 0 && each.checkVisibility({ visibilityProperty: true })
-              && !(each.type === "radio" && !each.checked));
-          all.forEach((each, at) => { each.dataset.tab = at; });
-          document.activeElement.blur();
-          return all.length;
-        }"""
-    )
-    page.locator(".skip").focus()
-    reached = [0]
-    for _ in range(controls + 10):
-        page.keyboard.press("Tab")
-        at, seen, what = page.evaluate(FOCUSED)
-        if not seen:
-            page.wait_for_timeout(50)  # CodeMirror draws its own a moment later
-            at, seen, what = page.evaluate(FOCUSED)
-        assert seen, f"{what} has the focus and does not show it"
-        if at == 0:
-            break
-        reached.append(at)
-    assert [at for at in reached if at >= 0] == list(range(controls))
+    reached_by_tab(page)
