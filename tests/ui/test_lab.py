@@ -16,8 +16,8 @@ from lab.names import page_world
 from lab.page import Step
 from lab.play import Reader
 from lab.scene import FILES, PAGE
-from tests.ui.conftest import serving, watched, yaml_of
-from tests.ui.test_editor import build_by_clicks, build_by_keys, serious
+from tests.ui.conftest import serious, serving, watched, yaml_of
+from tests.ui.test_editor import build_by_clicks, build_by_keys
 
 pytestmark = pytest.mark.root
 

@@ -155,6 +155,8 @@ export interface UnionEdge {
   rules: Rule[];
   overruledBy: Rule[];
   audit: boolean;
+  /** What its rules say that no edge shows: HTTP rules and the like. */
+  kept: { path: string; what: string; rule: Rule }[];
 }
 
 export interface Union {
@@ -237,6 +239,8 @@ export interface Allowance {
   allowed: boolean;
   changes: unknown[];
   files: PolicyFile[];
+  /** What `apply` takes as the versions that were edited. */
+  versions: Record<string, string>;
   diff: string;
   noPatch: string | null;
 }

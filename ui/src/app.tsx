@@ -3,10 +3,11 @@
  *
  * The live views are loaded when they are first opened; the policy editor is the first page.
  */
-import { type ComponentType, lazy, Suspense, useEffect } from "react";
+import { type ComponentType, lazy, Suspense, useEffect, useRef } from "react";
 import { PolicyView } from "./policy-view";
 import { Announcer } from "./shell/announcer";
 import { Boundary } from "./shell/boundary";
+import { keepFocus } from "./shell/kept-focus";
 import { address, useRoute } from "./shell/route";
 import { SessionProvider, useSession } from "./shell/session";
 import { useTheme } from "./shell/theme";
@@ -45,6 +46,8 @@ function Shell() {
   const { session, error } = useSession();
   const tab = TABS.find((one) => one.name === route.tab) ?? TABS[0];
   const title = tab?.title;
+  const content = useRef<HTMLElement>(null);
+  useEffect(() => (content.current === null ? undefined : keepFocus(content.current)), []);
   useEffect(() => {
     document.title = `${title} · Namewall`;
   }, [title]);
@@ -76,7 +79,7 @@ function Shell() {
           {error}
         </p>
       )}
-      <main id="content" tabIndex={-1}>
+      <main id="content" tabIndex={-1} ref={content}>
         <Boundary key={tab.name}>
           <Suspense fallback={<p className="quiet padded">Loading …</p>}>
             <View />

@@ -1,5 +1,6 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
 import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
 import type { Change } from "./model/change";
 import { applyChanges } from "./model/change";
@@ -10,12 +11,14 @@ import { lineAt, type Path, readSource, type SyntaxProblem } from "./model/sourc
 import { EditError } from "./model/splice";
 import type { Reveal } from "./pane/yaml-pane";
 import { Checks } from "./panels/checks";
+import { FixDialog } from "./panels/fix-dialog";
 import { Tally } from "./panels/tally";
 import { TryIt } from "./panels/try-it";
 import { UnionCanvas } from "./panels/union-canvas";
 import { FileList } from "./policy/file-list";
 import { Start } from "./policy/start";
 import { Toolbar } from "./policy/toolbar";
+import { undrawable } from "./policy/undrawable";
 import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
@@ -122,6 +125,7 @@ function Editor() {
   const [notice, setNotice] = useState<string | null>(null);
   const [view, setView] = useState<"one" | "union">("one");
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
+  const [fixing, setFixing] = useState<Remark | null>(null);
   const { live } = useSession();
   const { judgement, files: judged } = useJudgement();
   const name = file?.name ?? "";
@@ -226,10 +230,8 @@ function Editor() {
             <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
           ) : shown === null ? (
             <p className="quiet padded">
-              {unreadable === null
-                ? "There is no policy here that can be drawn: it needs `apiVersion`, `kind` and `spec`."
-                : "There is nothing to draw yet."}{" "}
-              The text is kept as it is.
+              {unreadable === null ? undrawable(seen.text, seen.object) : "There is nothing to draw yet."} The
+              text is kept as it is.
             </p>
           ) : (
             <Canvas {...shown} act={act} show={show} />
@@ -244,6 +246,7 @@ function Editor() {
               onLine={onLine}
               onUndo={undo}
               onRedo={redo}
+              onFix={setFixing}
             />
           </Suspense>
         </section>
@@ -267,7 +270,7 @@ function Editor() {
             )}
           </div>
           <div className="padded">
-            {panel === "checks" && <Checks show={showLine} />}
+            {panel === "checks" && <Checks show={showLine} onFix={setFixing} />}
             {panel === "try" && <TryIt show={showLine} subject={subject} />}
             {panel === "cluster" && (
               <Suspense fallback={<p className="quiet">Loading …</p>}>
@@ -277,6 +280,7 @@ function Editor() {
           </div>
         </section>
       </div>
+      {fixing !== null && <FixDialog remark={fixing} onClose={() => setFixing(null)} />}
     </div>
   );
 }

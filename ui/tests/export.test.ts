@@ -44,6 +44,27 @@ test("Mermaid says who talks to whom", () => {
   expect(mermaid).toContain('subject -->|"allow: all ports"| n0');
 });
 
+/** Rendered by Mermaid 10.9, 11.4 and 11.17, these are the text that they stand for. */
+test.each([
+  ['a"b', "a#34;b"],
+  ["a]b", "a#93;b"],
+  ["a#35;b", "a#35;35#59;b"],
+  ["a<br>b", "a#60;br#62;b"],
+  ["a\nb\u0007", "a b "],
+  ["www.example.com", "www#46;example.com"],
+  ["https://x.io", "https#58;//x.io"],
+  ["a@b.io", "a#64;b.io"],
+  ["1. one", "1#46; one"],
+  ["- one", "#45; one"],
+  ["$$x$$", "#36;#36;x#36;#36;"],
+  ["end", "end"],
+  ["a.www.b", "a.www#46;b"],
+  ["10.0.0.1/8", "10.0.0.1/8"],
+])("Mermaid reads %j as text", (text, written) => {
+  const [drawing, block] = drawn(SEED);
+  expect(mermaidOf({ ...drawing, name: text }, block)).toContain(`subject(["${written}\n`);
+});
+
 test("a link holds the files", async () => {
   const files = [
     { name: "ä.yaml", text: SEED },

@@ -1,8 +1,9 @@
 /** Completion, and texts in step. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { JsonSchema } from "../src/api";
+import type { JsonSchema, Judgement, Problem } from "../src/api";
 import { optionsAt, written } from "../src/pane/completion";
+import { judgedProblems } from "../src/pane/diagnostics";
 import { placeAt } from "../src/pane/place";
 import { shownText, typedInto } from "../src/pane/shown";
 import { changeBetween } from "../src/pane/sync";
@@ -158,4 +159,35 @@ test("what is shown after typing is what was typed, and what was not typed has i
       expect(typedInto(text, shownText(text))).toBe(text);
     }),
   );
+});
+
+describe("marks in the text", () => {
+  const problem: Problem = {
+    file: "a.yaml",
+    line: 3,
+    column: 1,
+    path: "spec.tofqdn",
+    object: 0,
+    message: "unknown field",
+    severity: "error",
+    source: "cilium",
+    fix: null,
+    fixable: "write `toFQDNs`",
+  };
+  const judgement = (problems: Problem[]): Judgement => ({
+    objects: [],
+    problems,
+    findings: [],
+    rating: null,
+  });
+
+  test("have the fix that the list of checks has", () => {
+    const [mark] = judgedProblems(judgement([problem]), "a.yaml");
+    expect(mark?.fixable).toBe(problem);
+  });
+
+  test("have none where there is none", () => {
+    const [mark] = judgedProblems(judgement([{ ...problem, fixable: null }]), "a.yaml");
+    expect(mark?.fixable).toBeNull();
+  });
 });

@@ -69,7 +69,7 @@ def validate_command(files: tuple[str, ...], batch_file: str | None, output: str
         }
         click.echo(dumped(rows, output), nl=False)
     invalid = sum(1 for one in found if not one.accepted) + len(broken)
-    left = f", {others} other objects left out" if others else ""
+    left = f", {others} other object{'s' if others > 1 else ''} left out" if others else ""
     if not found and not broken:
         click.echo(f"namewall: no policy found{left}", err=True)
         sys.exit(WRONG_USAGE)

@@ -103,7 +103,8 @@ class Live:
         }
 
     async def world(self, flow: Any = None) -> Object:
-        """The cluster as a scenario document, with the names that the flow's pod learned. Raises KubeError."""
+        """`world`, the cluster as a scenario document with the names that the flow's pod learned, and `versions`, those
+        of its policies. Raises KubeError."""
         objects = await self._objects()
         grants: list[live.Grant] = []
         source = flow.get("source") if isinstance(flow, dict) else None
@@ -115,7 +116,10 @@ class Live:
                 rows = []
             known = [row for row in rows if row["pod"] == pod and row["secondsLeft"] > 0]
             grants = [(address, row["fqdn"]) for row in known for address in row["ips"]]
-        return live.scenario(objects, grants, self._strict)
+        return {
+            "world": live.scenario(objects, grants, self._strict),
+            "versions": live.versions(objects),
+        }
 
     async def flows(self, request: Object) -> tuple[dict[str, str], AsyncIterator[bytes]]:
         """Headers and lines of the agent's stream, which ends when its reader does. Raises AgentError."""

@@ -62,7 +62,7 @@ async def _flows(request: Request, live: Live, judges: Judges) -> Response:
 
 async def _allow(request: Request, live: Live, judges: Judges) -> Response:
     flow = (await _object(request)).get("flow")
-    status, body = await asked(judges, "allow", {"flow": flow, "world": await live.world(flow)})
+    status, body = await asked(judges, "allow", {"flow": flow, **await live.world(flow)})
     return raw_reply(body, status)
 
 
@@ -71,7 +71,7 @@ async def _ask(request: Request, live: Live, judges: Judges) -> Response:
     asker = (body.get("from") or {}).get("subject") if isinstance(body.get("from"), dict) else None
     pod = asker if isinstance(asker, dict) else {}
     world = await live.world({"source": {"namespace": pod.get("namespace"), "pod_name": pod.get("name")}})
-    status, answer = await asked(judges, "ask", {**body, "world": world})
+    status, answer = await asked(judges, "ask", {**body, **world})
     return raw_reply(answer, status)
 
 
@@ -80,7 +80,7 @@ async def _what_if(request: Request, live: Live, judges: Judges) -> Response:
     flows, total = await live.seen()
     question = {
         "files": [{"name": name, "text": text} for name, text in files],
-        "world": await live.world(),
+        **await live.world(),
         "flows": flows,
         "total": total,
     }

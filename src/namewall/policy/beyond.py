@@ -59,22 +59,24 @@ def of_spec(spec: Raw, path: str) -> Iterator[Problem]:
             yield _problem(f"{path}.{member}", what)
     for name in LISTS:
         for index, item in enumerate(spec.get(name) or ()):
-            yield from _of_item(item, f"{path}.{name}[{index}]")
+            for where, what in of_item(item, f"{path}.{name}[{index}]"):
+                yield _problem(where, what)
 
 
-def _of_item(item: Raw, path: str) -> Iterator[Problem]:
+def of_item(item: Raw, path: str) -> Iterator[tuple[str, str]]:
+    """Of one rule: (path, what it is)."""
     for member, what in _ITEM.items():
         if item.get(member):
-            yield _problem(f"{path}.{member}", what)
+            yield f"{path}.{member}", what
     if needs_authentication(item):
-        yield _problem(f"{path}.authentication.mode", "mutual authentication")
+        yield f"{path}.authentication.mode", "mutual authentication"
     for number, port_rule in enumerate(item.get("toPorts") or ()):
         where = f"{path}.toPorts[{number}]"
         for member, what in of_port_rule(port_rule):
-            yield _problem(f"{where}.{member}", what)
+            yield f"{where}.{member}", what
         for at, port in enumerate(port_rule.get("ports") or ()):
             if is_foreign_protocol(port):
-                yield _problem(f"{where}.ports[{at}].protocol", f"{port['protocol']} alone")
+                yield f"{where}.ports[{at}].protocol", f"{port['protocol']} alone"
 
 
 def _problem(path: str, what: str) -> Problem:

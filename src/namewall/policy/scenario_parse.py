@@ -18,7 +18,7 @@ from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.labels import Labels, identity_labels
-from namewall.model.names import fqdn
+from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import near, or_meant
 from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
@@ -70,7 +70,7 @@ def parse_scenario(document: Any, policies: Iterable[Any] = ()) -> tuple[Scenari
 
 
 def parse_party(scenario: Scenario, text: str) -> Party | None:
-    """Whom a word means in a scenario, None for nobody."""
+    """Whom a word means in a scenario, None for nobody. Raises ValueError for what can mean nobody, or several."""
     return _Directory(scenario.endpoints, scenario.services, scenario.stand_in).find(text)
 
 
@@ -157,6 +157,8 @@ class _Directory:
         except ValueError:
             pass
         if "." in text and not set(text) & set("/: "):
+            if why := why_not_asked(text):
+                raise ValueError(why)
             return Name(fqdn(text))
         return None
 

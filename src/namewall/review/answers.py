@@ -99,7 +99,7 @@ def _ask(body: Row) -> Row:
 
 
 def _allow(body: Row) -> Row:
-    return allowance(body["world"], body.get("flow"))
+    return allowance(body["world"], body["versions"], body.get("flow"))
 
 
 def _what_if(body: Row) -> Row:
@@ -118,4 +118,4 @@ ANSWERS: Mapping[str, Callable[[Row], Row]] = {
     "allow": _allow,
     "what-if": _what_if,
 }
-"""The last three also want the `world`, which the server knows."""
+"""The last three also want the `world`, which the server knows, and `allow` its `versions`."""

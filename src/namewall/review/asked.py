@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from namewall.model.documents import Document
@@ -60,7 +61,10 @@ class World:
         if kind == "name":
             return value if "." in value else f"{value}."
         if kind == "address":
-            return value
+            try:
+                return str(ip_address(value))
+            except ValueError:
+                raise Wrong(f"`{clean(value)}` is no address", f"{path}.address") from None
         raise Wrong(f"`{kind}` is no party; use one of subject, name, address, entity", path)
 
     def _endpoint(self, value: Any, path: str, name: str) -> str:

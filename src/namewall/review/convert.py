@@ -281,7 +281,7 @@ def _cilium_ports(ports: Iterable[Raw]) -> Raw:
 
 # --- to NetworkPolicy -------------------------------------------------------------------------------------------
 
-_SAID_NOWHERE = {"description": "its description", "labels": "labels of a rule", "log": "text for its flows"}
+_SAID_NOWHERE = {"description": "description", "labels": "labels of a rule", "log": "text for its flows"}
 _WHOLE_ITEM = {
     "toFQDNs": "DNS names",
     "toServices": "Services as peers",

@@ -13,6 +13,7 @@ from typing import Any
 from namewall.model.labels import K8S, NAMESPACE
 from namewall.policy.explain.anatomy import steps
 from namewall.policy.sanitize import EGRESS_PEERS
+from namewall.review.lint import public_suffixes
 from namewall.review.papers import Papers
 from namewall.review.scenarios import Placed
 from namewall.review.sheet import MISFITS, Edit, Path, changed, edit_placed, value_at
@@ -72,10 +73,12 @@ def _judged_questions(rules: Any) -> Iterator[tuple[int, int]]:
                 yield number, index
 
 
-def _anchored(papers: Papers, one: Placed, path: Path) -> Fix:
-    text = value_at(one.object, path)
+def _anchored(papers: Papers, one: Placed, path: Path) -> Fix | None:
+    text = value_at(one.object, path).lower().removesuffix(".")
     first, _, rest = text.partition(".")
     domain = f"{first.strip('*')}.{rest}"
+    if public_suffixes()(domain):
+        return None  # which domain below it is meant, nobody knows
     both = [{"matchName": domain}, {"matchPattern": f"*.{domain}"}]
     return f"write `{domain}` and `*.{domain}` (allows less)", [Edit("several", path[:-1], both)]
 

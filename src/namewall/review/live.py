@@ -28,6 +28,8 @@ TYPES = (resources.NAMESPACES, resources.PODS, resources.SERVICES, *POLICIES)
 
 Grant = tuple[str, str]
 """An address, and a name that it is open under."""
+_WRITTEN = ("name", "namespace", "labels", "annotations")
+"""What an author says of metadata, in the order he does."""
 
 
 def scenario(objects: Mapping[Resource, list[Object]], grants: Iterable[Grant], strict: bool) -> Object:
@@ -51,24 +53,36 @@ def runs(pod: Object) -> bool:
 
 
 def as_written(obj: Object) -> Object:
-    """As its author wrote it: what the server adds is none of policy."""
-    metadata = {
-        k: v for k, v in obj["metadata"].items() if k in ("name", "namespace", "labels", "annotations")
+    """As its author wrote it: what the server adds is none of policy, nor what tools keep on it."""
+    metadata = obj["metadata"]
+    notes = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
+    told = {**metadata, "annotations": notes}
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "metadata": {key: told[key] for key in _WRITTEN if told.get(key)},
+        **{
+            key: value
+            for key, value in obj.items()
+            if key not in ("apiVersion", "kind", "metadata", "status")
+        },
     }
-    return {**{key: value for key, value in obj.items() if key != "status"}, "metadata": metadata}
 
 
 def text_of(obj: Object) -> str:
-    """A policy as YAML: as its author would write it, without what tools keep on it."""
-    written = as_written(obj)
-    metadata = written.pop("metadata")
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
-    kept = {"name": metadata["name"]}
-    kept |= {key: metadata[key] for key in ("namespace", "labels") if metadata.get(key)}
-    if annotations:
-        kept["annotations"] = annotations
-    head = {key: written.pop(key) for key in ("apiVersion", "kind")}
-    return block_yaml({**head, "metadata": kept, **written})
+    """A policy as YAML, as its author would write it."""
+    return block_yaml(as_written(obj))
+
+
+def versions(objects: Mapping[Resource, list[Object]]) -> dict[str, str]:
+    """The resourceVersions of the policies, by `KIND/NAMESPACE/NAME`."""
+    return {
+        f"{each.kind}/{policy['metadata'].get('namespace') or ''}/{policy['metadata']['name']}": policy[
+            "metadata"
+        ]["resourceVersion"]
+        for each in POLICIES
+        for policy in objects.get(each, ())
+    }
 
 
 def file_name(obj: Object) -> str:

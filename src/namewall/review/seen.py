@@ -6,7 +6,7 @@ A flow is one of Hubble's as JSON (docs/agent-api.md), the world a scenario docu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
@@ -25,12 +25,11 @@ from namewall.policy.rules import Policy
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.terms import selecting
-from namewall.review.live import file_name
+from namewall.review.live import file_name, text_of
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import place
 from namewall.review.validate import judge
 from namewall.review.wrong import Wrong
-from namewall.review.yaml_writing import block_yaml
 
 Row = dict[str, Any]
 _NODES = {
@@ -102,8 +101,8 @@ def seen(flow: Any) -> Seen:
 # --- what would allow it ----------------------------------------------------------------------------------------
 
 
-def allowance(world: Row, flow: Any) -> Row:
-    """The answer of `POST /api/allow`. Raises Wrong."""
+def allowance(world: Row, versions: Mapping[str, str], flow: Any) -> Row:
+    """The answer of `POST /api/allow`; `versions` are those of the world's policies. Raises Wrong."""
     one = seen(flow)
     query = _query(one)
     file = place("", Document({**world, "queries": [query]}, 0, {}))
@@ -114,11 +113,13 @@ def allowance(world: Row, flow: Any) -> Row:
     found = explain(file.scenario, catalog, file.scenario.queries[0])
     patch = document(catalog, found)["patch"]
     texts = [] if found.patch is None else list(found.patch.changed(objects))
+    keys = ["/".join(key_of(new)) for _, new in texts]
     return {
         "allowed": found.allowed,
         "query": str(found.query),
         "changes": [] if patch is None else patch["changes"],
-        "files": [{"name": file_name(new), "text": block_yaml(new)} for _, new in texts],
+        "files": [{"name": file_name(new), "text": text_of(new)} for _, new in texts],
+        "versions": {key: versions[key] for key in keys if key in versions},
         "diff": "".join(_diff(old, new) for old, new in texts),
         "noPatch": found.no_patch or None,
     }
@@ -159,11 +160,11 @@ def _word(one: Seen, target: bool) -> str:
 
 
 def _diff(old: Row | None, new: Row) -> str:
-    before = [] if old is None else block_yaml(old).splitlines(True)
+    before = [] if old is None else text_of(old).splitlines(True)
     name = file_name(new)
     return "".join(
         difflib.unified_diff(
-            before, block_yaml(new).splitlines(True), "/dev/null" if old is None else name, name
+            before, text_of(new).splitlines(True), "/dev/null" if old is None else name, name
         )
     )
 

@@ -1,7 +1,8 @@
 """All policies that select one workload, as one picture: who may talk to it, whom it may talk to, by which rules.
 
 An edge is one kind of peer with the ports it may be reached at; rules that say the same are one edge. Deny rules win
-over every allow, so that an allow names those that take all or part of it away.
+over every allow, so that an allow names those that take all or part of it away. What a rule says beyond that (HTTP
+rules, authentication) is named at its edges, as kept and not drawn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 from namewall.model.labels import K8S, NAMESPACE, Labels, identity_labels
 from namewall.model.net import Direction
+from namewall.policy import beyond
+from namewall.policy.cilium import read_ports
 from namewall.policy.explain.anatomy import Catalog, PeerPart, PortPart, at
 from namewall.policy.explain.flow import Locate, rule_row
 from namewall.policy.explain.words import wanted_peer, wanted_port
@@ -30,6 +33,7 @@ from namewall.policy.selectors import (
 from namewall.policy.terms import posture, selecting
 from namewall.review.papers import File, Papers
 from namewall.review.wrong import Wrong
+from namewall.review.yaml_writing import flow
 
 Row = dict[str, Any]
 OUTSIDE, NEAR, CLUSTER = "outside", "namespace", "cluster"
@@ -45,7 +49,10 @@ class _Edge:
     peers: tuple[PeerSelector, ...]
     matches: tuple[PortMatch, ...]
     audit: bool
+    beyond: tuple[tuple[str, str], ...] = ()
+    """(path, what it is) of what its rule says and no edge does."""
     rules: list[RuleOrigin] = field(default_factory=list)
+    kept: list[tuple[RuleOrigin, str, str]] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -58,6 +65,7 @@ class _Edge:
             tuple(self.ports),
             dns,
             self.audit,
+            tuple(what for _, what in self.beyond),
         )
 
 
@@ -93,7 +101,9 @@ def united(files: Iterable[File], subject: Any) -> Row:
     edges: dict[tuple[Any, ...], _Edge] = {}
     for audit, rule in mine:
         for edge in _edges(catalog, rule, namespace, audit):
-            edges.setdefault(edge.key, edge).rules.append(rule.origin)
+            known = edges.setdefault(edge.key, edge)
+            known.rules.append(rule.origin)
+            known.kept += [(rule.origin, *each) for each in edge.beyond]
     denies = [rule for audit, rule in mine if rule.deny and not audit]
     sides = {}
     for direction in Direction:
@@ -118,14 +128,20 @@ def _row(number: int, edge: _Edge, denies: list[Rule], locate: Locate) -> Row:
         "rules": [rule_row(origin, direction, locate) for origin in dict.fromkeys(edge.rules)],
         "overruledBy": [rule_row(origin, direction, locate) for origin in over],
         "audit": edge.audit,
+        "kept": [
+            {"path": path, "what": what, "rule": rule_row(origin, direction, locate)}
+            for origin, path, what in dict.fromkeys(edge.kept)
+        ],
     }
 
 
 def _edges(catalog: Catalog, rule: Rule, namespace: str, audit: bool) -> Iterator[_Edge]:
     known = catalog.peer_parts(rule)
-    if not rule.peers and not known:
-        return
     item = catalog.item(rule.origin)
+    limited = bool(item.get("toPorts") or item.get("icmps"))
+    kept = tuple(beyond.of_item(item, rule.origin.rule))
+    if not rule.peers and not known and not (kept and limited):
+        return
     groups: dict[str, list[PortPart]] = {}
     for part in catalog.port_parts(rule):
         groups.setdefault(part.toports if part.judged else "", []).append(part)
@@ -135,16 +151,38 @@ def _edges(catalog: Catalog, rule: Rule, namespace: str, audit: bool) -> Iterato
     ]
     if not peers:
         peers = [(OUTSIDE, {"kind": "any", "text": "everybody"}, rule.peers)]
+    special = dict(_beyond_ports(item, rule.origin.rule))
+    of_item = tuple(one for one in kept if not one[0].startswith(tuple(f"{path}." for path in special)))
     for lane, peer, selectors in peers:
-        if not groups:
-            if item.get("toPorts") or item.get("icmps"):
-                continue  # all of its ports are of a kind that is not enforced
-            yield _Edge(rule, lane, peer, [], None, selectors, rule.ports, audit)
-        for toports, parts in groups.items():
-            dns = _names(at(raw, toports)["rules"]["dns"]) if toports else None
+        if not limited and not groups:
+            yield _Edge(rule, lane, peer, [], None, selectors, rule.ports, audit, of_item)
+        for toports, parts in (*groups.items(), *special.items()):
+            judged = toports and toports not in special
+            dns = _names(at(raw, toports)["rules"]["dns"]) if judged else None
             ports = list(dict.fromkeys(map(wanted_port, parts)))
             matches = tuple(match for part in parts for match in part.ports)
-            yield _Edge(rule, lane, peer, ports, dns, selectors, matches, audit)
+            mine = tuple(one for one in kept if toports in special and one[0].startswith(f"{toports}."))
+            yield _Edge(rule, lane, peer, ports, dns, selectors, matches, audit, of_item + mine)
+
+
+def _beyond_ports(item: Row, path: str) -> Iterator[tuple[str, list[PortPart]]]:
+    """The toPorts that say more than ports and names, each by its path."""
+    for number, port_rule in enumerate(item.get("toPorts") or ()):
+        if beyond.of_port_rule(port_rule):
+            where = f"{path}.toPorts[{number}]"
+            yield (
+                where,
+                [
+                    PortPart(
+                        f"{where}.ports[{index}]",
+                        where,
+                        raw,
+                        read_ports({"toPorts": [{"ports": [raw]}]}),
+                        False,
+                    )
+                    for index, raw in enumerate(port_rule.get("ports") or ())
+                ],
+            )
 
 
 def _unknown(part: PeerPart) -> tuple[PeerSelector, ...]:
@@ -169,6 +207,8 @@ def _peer(part: PeerPart, rule: Rule, namespace: str) -> tuple[str, Row]:
     if kind == "Entities":
         outside = text in ("world", "world-ipv4", "world-ipv6", "all")
         return OUTSIDE if outside else CLUSTER, {"kind": "entity", "text": text}
+    if kind == "Groups":
+        return OUTSIDE, {"kind": "group", "text": flow(part.raw)}
     if kind == "Services":
         chosen = part.raw.get("k8sServiceSelector") or part.raw.get("k8sService") or {}
         of = chosen.get("namespace") or None

@@ -103,7 +103,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_valid_policies_end_in_0_and_say_nothing_on_stdout() -> None:
     result = run("validate", "-", text=f"{GOOD}---\n{DEPLOYMENT}")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "namewall: 1 checked, 0 invalid, 1 other objects left out\n"
+    assert result.stderr == "namewall: 1 checked, 0 invalid, 1 other object left out\n"
 
 
 def test_all_problems_are_said_at_once_with_file_line_and_field(folder: Path) -> None:

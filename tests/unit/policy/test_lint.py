@@ -244,3 +244,16 @@ def test_a_policy_in_audit_shadows_none_that_is_enforced(first: str, second: str
             pair = [in_mode(first, "narrow", egress=narrow), in_mode(second, "wide", **over)][::order]
             hits = [f.index for f in findings(*pair) if f.rule == "shadowed"]
             assert hits == ([0 if order == 1 else 1] if shadow else [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("*example.com", "write two items: matchName `example.com` and matchPattern `*.example.com`"),
+        ("*co.uk", "`co.uk` is a public suffix: name the domain meant, as `example.co.uk`"),
+        ("*a*b.com", "name the domain meant, as `example.com` or `*.example.com`"),
+    ],
+)
+def test_what_is_told_to_write_fixes_the_domain(pattern: str, hint: str) -> None:
+    found = findings(cnp(egress=[{"toFQDNs": [{"matchPattern": pattern}]}]))
+    assert hint in [finding.hint for finding in found]

@@ -69,6 +69,12 @@ CLUSTER_DNS = {
             "queries[0].from: `a` is no endpoint, address or reserved",
         ),
         ({"queries": [{"from": "host", "to": "a:1"}]}, "queries[0].to: `a` is no endpoint, Service, address"),
+        (
+            {"queries": [{"from": "host", "to": "*.x.io:1"}]},
+            "queries[0].to: `*.x.io` is a pattern and no name",
+        ),
+        ({"queries": [{"from": "host", "to": "300.1.1.1:1"}]}, "queries[0].to: `300.1.1.1` is no address"),
+        ({"queries": [{"from": "host", "to": "a..io:1"}]}, "queries[0].to: `a..io` is no DNS name"),
         ({"queries": [{"from": "a.b", "to": "host:1"}]}, "queries[0].from: `a.b` cannot begin a flow"),
         ({"queries": [{"from": "host", "to": "host"}]}, "queries[0].port: a query needs a port"),
         ({"queries": [{"from": "host"}]}, "queries[0].to: a query needs `to`"),

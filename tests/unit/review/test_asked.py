@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,12 @@ def test_rules_have_their_lines() -> None:
         ({"to": {"name": 3}}, "to.name"),
         ({"to": {"entity": "cluster"}}, "to.entity"),
         ({"to": {"planet": "mars"}}, "to"),
-        ({"to": {"address": "nowhere at all"}}, "to"),
+        ({"to": {"address": "nowhere at all"}}, "to.address"),
+        ({"to": {"address": "kubernetes.io"}}, "to.address"),
+        ({"to": {"address": "300.1.1.1"}}, "to.address"),
+        ({"to": {"name": "300.1.1.1"}}, "to"),
+        ({"to": {"name": "*.x.io"}}, "to"),
+        ({"to": {"name": "a..io"}}, "to"),
         ({"to": {"name": "a.io"}, "port": 70000}, "port"),
         ({"to": {"name": "a.io"}, "port": True}, "port"),
         ({"to": {"name": "a.io"}, "port": None}, "port"),
@@ -141,6 +147,15 @@ def test_what_is_no_question_names_its_field(asked: dict[str, Any], path: str) -
     with pytest.raises(Wrong) as caught:
         ask(**asked)
     assert caught.value.path == path, caught.value
+
+
+def test_what_can_be_no_name_is_told_why() -> None:
+    for name, why in (
+        ("*.x.io", "`*.x.io` is a pattern and no name; ask about one name that it matches"),
+        ("300.1.1.1", "`300.1.1.1` is no address, and no DNS name ends in a number"),
+    ):
+        with pytest.raises(Wrong, match=re.escape(why)):
+            ask(to={"name": name})
 
 
 def test_a_broken_file_beside_does_not_stop_the_answer() -> None:

@@ -50,6 +50,12 @@ def test_between_cilium_kinds_comments_stay() -> None:
     assert document.value["spec"]["endpointSelector"] == {"matchLabels": {"app": "web"}}
 
 
+def test_what_is_lost_is_said_in_words() -> None:
+    text = f"{HEAD[CNP]}metadata: {{name: a}}\nspec: {{description: x, endpointSelector: {{}}, ingress: [{{}}]}}\n"
+    found = ANSWERS["convert"]({"file": {"name": "a.yaml", "text": text}, "object": 0, "to": NETPOL})
+    assert found["lost"] == [{"path": "spec.description", "message": "a NetworkPolicy has no description"}]
+
+
 def test_a_network_policy_becomes_ciliums() -> None:
     spec = """
 podSelector: {matchLabels: {app: web}}

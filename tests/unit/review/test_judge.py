@@ -267,3 +267,11 @@ def test_written_yaml_is_read_back() -> None:
     }
     (document,) = read(block_yaml(value).encode())
     assert document.value == value
+
+
+def test_a_pattern_of_a_public_suffix_has_no_fix_that_would_open_it() -> None:
+    text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\n"
+    text += "spec: {endpointSelector: {}, egress: [{toFQDNs: [{matchPattern: '*co.uk'}]}]}\n"
+    found = ANSWERS["judge"]({"files": [{"name": "a.yaml", "text": text}]})["findings"]
+    (finding,) = (each for each in found if each["rule"] == "unanchored-pattern")
+    assert finding["fixable"] is None

@@ -158,3 +158,42 @@ def test_a_subject_of_another_shape_is_refused(subject: Any) -> None:
     with pytest.raises(Wrong) as caught:
         union(subject=subject)
     assert str(caught.value.path).startswith("subject")
+
+
+BEYOND = """
+endpointSelector: {matchLabels: {app: web}}
+ingress:
+  - fromEndpoints: [{matchLabels: {app: a}}]
+    toPorts:
+      - {ports: [{port: "80", protocol: TCP}], rules: {http: [{method: GET}]}}
+      - {ports: [{port: "81", protocol: TCP}]}
+  - fromEndpoints: [{matchLabels: {app: b}}]
+    authentication: {mode: required}
+  - toPorts: [{ports: [{port: "82", protocol: TCP}], serverNames: [a.io]}]
+egress:
+  - toGroups: [{aws: {region: x}}]
+"""
+
+
+def test_what_no_edge_shows_is_named_at_its_edges() -> None:
+    found = union(policy("beyond", BEYOND))
+    rows = [
+        (edge["peer"]["text"], edge["ports"], [(each["path"], each["what"]) for each in edge["kept"]])
+        for edge in found["edges"]
+    ]
+    assert rows == [
+        ("app=a", ["81/TCP"], []),
+        ("app=a", ["80/TCP"], [("spec.ingress[0].toPorts[0].rules.http", "HTTP rules")]),
+        ("app=b", [], [("spec.ingress[1].authentication.mode", "mutual authentication")]),
+        ("everybody", ["82/TCP"], [("spec.ingress[2].toPorts[0].serverNames", "TLS server names")]),
+        ("{aws: {region: x}}", [], [("spec.egress[0].toGroups", "cloud provider groups")]),
+    ]
+    (kept,) = found["edges"][1]["kept"]
+    assert (kept["rule"]["file"], kept["rule"]["line"]) == ("beyond.yaml", 7)
+
+
+def test_the_same_ports_with_and_without_more_are_two_edges() -> None:
+    plain = BEYOND.replace(", rules: {http: [{method: GET}]}", "")
+    found = union(policy("plain", plain), policy("beyond", BEYOND))
+    assert [bool(edge["kept"]) for edge in found["edges"] if edge["ports"] == ["80/TCP"]] == [True]
+    assert ["80/TCP", "81/TCP"] in [edge["ports"] for edge in found["edges"]]

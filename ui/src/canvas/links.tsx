@@ -4,6 +4,7 @@
  * Places are measured from the page; on a narrow screen, where all stands in one column, there are none.
  */
 import { useLayoutEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 
 interface Line {
   key: number;
@@ -27,7 +28,21 @@ export function Links({ of }: Props) {
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(canvas);
-    return () => observer.disconnect();
+    // The subject stays in sight while the cards go by: scrolling moves it too.
+    let frame = 0;
+    const scrolled = ({ target }: Event) => {
+      if (frame !== 0 || !(target instanceof Node) || !target.contains(canvas)) return;
+      frame = requestAnimationFrame(() => {
+        frame = 0;
+        flushSync(measure); // in this frame: later, the lines would lag behind
+      });
+    };
+    document.addEventListener("scroll", scrolled, { capture: true, passive: true });
+    return () => {
+      observer.disconnect();
+      cancelAnimationFrame(frame);
+      document.removeEventListener("scroll", scrolled, { capture: true });
+    };
   }, [of]);
   return (
     <svg ref={svg} className="links" aria-hidden="true" focusable="false">

@@ -5,7 +5,7 @@ import { peerText } from "../model/peer";
 
 export function mermaidOf(drawing: Drawing, block: Block): string {
   const selector = subjectText(block.subject?.selector ?? null, block.subject?.key ?? "");
-  const lines = ["flowchart LR", `  subject(["${label(`${drawing.name}<br>${selector}`)}"])`];
+  const lines = ["flowchart LR", `  subject(["${label(drawing.name, selector)}"])`];
   const links: string[] = [];
   let number = 0;
   for (const direction of DIRECTIONS) {
@@ -17,9 +17,9 @@ export function mermaidOf(drawing: Drawing, block: Block): string {
       );
       for (const card of cards) {
         const id = `n${number++}`;
-        lines.push(
-          `    ${id}["${label(card.peers.map(({ peer }) => peerText(peer)).join("<br>") || "kept as it is")}"]`,
-        );
+        const peers = card.peers.map(({ peer }) => peerText(peer));
+        if (peers.length === 0) peers.push("kept as it is");
+        lines.push(`    ${id}["${label(...peers)}"]`);
         const dns = dnsTexts(card.rule);
         const asked = dns === null ? "" : `, DNS ${dns.join(" ")}`;
         const ports = portTexts(card.rule, drawing.kind).join(", ") || "all ports";
@@ -34,12 +34,23 @@ export function mermaidOf(drawing: Drawing, block: Block): string {
   return `${[...lines, ...links].join("\n")}\n`;
 }
 
-/** Text inside quotes of Mermaid; `<br>` of ours stays a line break. */
-function label(text: string): string {
-  return text
-    .split("<br>")
-    .map((part) =>
-      part.replace(/[&<>"#;`*_|[\]{}()\\]/g, (one) => `#${one.charCodeAt(0)};`).replace(/\s+/g, " "),
+/**
+ * Lines inside quotes of Mermaid. Entities stand for what it would read as its own (`#`, quotes, brackets) and for what its
+ * Markdown would: marks, and what makes a link of `www.example.com`, a list of `1. one` or a formula of `$$`.
+ */
+function label(...lines: string[]): string {
+  return lines
+    .map((line) =>
+      line
+        .replace(/[\s\p{Cc}]+/gu, " ")
+        .replace(
+          /[&<>"#;`*_|[\]{}()\\~$@]|(?<=\bwww)\.|:(?=\/\/)|(?<=^ ?\d+)\.(?= |$)|^ ?[-+=](?=[-+= ]|$)/gi,
+          entities,
+        ),
     )
-    .join("<br>");
+    .join("\n");
+}
+
+function entities(text: string): string {
+  return [...text].map((one) => (one === " " ? one : `#${one.charCodeAt(0)};`)).join("");
 }

@@ -1,8 +1,9 @@
 /** "Allow this": the smallest change that allows a dropped flow, shown as a diff before anything is applied. */
 
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import type { Allowance, PolicyFile } from "../api";
 import { ApiError, api, isAbort } from "../api";
+import { Dialog } from "../shell/dialog";
 import { navigate } from "../shell/route";
 import { useWorkspace } from "../workspace/workspace";
 import { ApplyResult, useApply } from "./apply";
@@ -12,17 +13,10 @@ import { portText } from "./model/flow";
 import type { WireFlow } from "./model/wire";
 
 export function AllowDialog({ flow, row, onClose }: { flow: WireFlow; row: Row; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const [answer, setAnswer] = useState<Allowance | null>(null);
   const [problem, setProblem] = useState("");
   const [progress, apply] = useApply();
   const openFiles = useOpenFiles();
-
-  useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
-  }, []);
 
   useEffect(() => {
     const stop = new AbortController();
@@ -38,11 +32,9 @@ export function AllowDialog({ flow, row, onClose }: { flow: WireFlow; row: Row; 
   const busy = progress.kind === "trying" || progress.kind === "applying";
   const done = progress.kind === "done";
   const files = answer?.files ?? [];
+  const title = `Allow ${row.source.text} → ${row.query || row.destination.text} at ${portText(row)}`;
   return (
-    <dialog ref={dialog} className="wide live-allow" aria-labelledby="live-allow-title" onClose={onClose}>
-      <h2 id="live-allow-title">
-        Allow {row.source.text} → {row.query || row.destination.text} at {portText(row)}
-      </h2>
+    <Dialog title={title} onClose={onClose} wide>
       {problem && (
         <p className="notice deny" role="alert">
           {problem}
@@ -57,16 +49,21 @@ export function AllowDialog({ flow, row, onClose }: { flow: WireFlow; row: Row; 
             <button type="button" onClick={() => openFiles(files, "allow a dropped flow")}>
               Open in the editor
             </button>
-            <button type="button" className="main" disabled={busy} onClick={() => apply(files)}>
+            <button
+              type="button"
+              className="main"
+              disabled={busy}
+              onClick={() => apply(files, answer?.versions)}
+            >
               {busy ? "Applying …" : "Apply"}
             </button>
           </>
         )}
-        <button type="button" onClick={() => dialog.current?.close()}>
+        <button type="button" onClick={onClose}>
           {done ? "Done" : "Cancel"}
         </button>
       </div>
-    </dialog>
+    </Dialog>
   );
 }
 

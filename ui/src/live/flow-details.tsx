@@ -76,7 +76,10 @@ export function FlowDetails({ row, onClose }: { row: Row; onClose: () => void })
       />
       <details>
         <summary>JSON</summary>
-        <pre className="live-json">{JSON.stringify(flow, null, 2)}</pre>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it */}
+        <pre className="live-json" tabIndex={0}>
+          {JSON.stringify(flow, null, 2)}
+        </pre>
       </details>
       {allowing && <AllowDialog flow={flow} row={row} onClose={() => setAllowing(false)} />}
     </aside>

@@ -1,6 +1,6 @@
 /** The flow table: `namewall observe` to look at. */
 
-import { useCallback, useDeferredValue, useMemo, useState } from "react";
+import { type KeyboardEvent, useCallback, useDeferredValue, useMemo, useState } from "react";
 import { useSession } from "../shell/session";
 import { Filters } from "./filters";
 import { FlowDetails } from "./flow-details";
@@ -83,8 +83,13 @@ function ColumnChoice({
   shown: ReadonlySet<string>;
   onChange: (next: ReadonlySet<string>) => void;
 }) {
+  const leave = (event: KeyboardEvent<HTMLDetailsElement>) => {
+    if (event.key !== "Escape") return;
+    event.currentTarget.open = false;
+    event.currentTarget.querySelector("summary")?.focus();
+  };
   return (
-    <details className="live-menu">
+    <details className="live-menu" onKeyDown={leave}>
       <summary className="button">Columns</summary>
       <fieldset className="live-menu-body">
         <legend className="unseen">Columns</legend>

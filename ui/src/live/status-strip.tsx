@@ -4,11 +4,12 @@ import { useSession } from "../shell/session";
 import { connection } from "./connection";
 import { plural, short } from "./model/words";
 import type { StreamState } from "./stream";
-import { useEvery, useStream } from "./use-live";
+import { useEvery, useFlows, useStream } from "./use-live";
 
 export function StatusStrip() {
   const state = useStream();
   const now = useEvery(500);
+  useFlows(500);
   const { store } = connection;
   const lost = [...store.lost.values()].reduce((sum, count) => sum + count, 0);
   const rate = connection.rate(now);

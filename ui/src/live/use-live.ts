@@ -13,6 +13,7 @@ import { choicesOf } from "./model/choices";
 import type { Row } from "./model/flow";
 import { Matches } from "./model/matches";
 import type { Change } from "./model/store";
+import { Pace } from "./pace";
 import { polled, refresh, subscribePolled } from "./polled";
 import type { StreamState } from "./stream";
 
@@ -75,25 +76,34 @@ export function useMatches(
   const heard = useRef(onChange);
   heard.current = onChange;
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const draw = () => {
-      timer = undefined;
-      setVersion((before) => before + 1);
-    };
+    const draw = () => setVersion((before) => before + 1);
+    const pace = new Pace(draw);
     matches.fill(); // what came between drawing and now
     draw();
     const leave = connection.subscribe((change) => {
       const passed = matches.apply(change);
       heard.current?.(passed);
-      if ((passed.added.length > 0 || passed.evicted.length > 0) && timer === undefined)
-        timer = setTimeout(draw, pause);
+      if (passed.added.length > 0 || passed.evicted.length > 0) pace.need(pause);
     });
     return () => {
       leave();
-      clearTimeout(timer);
+      pace.end();
     };
   }, [matches, pause]);
   return { matches, version };
+}
+
+/** Drawn again as flows come, at most every `pause` milliseconds. */
+export function useFlows(pause: number): void {
+  const [, setVersion] = useState(0);
+  useEffect(() => {
+    const pace = new Pace(() => setVersion((before) => before + 1));
+    const leave = connection.subscribe(() => pace.need(pause));
+    return () => {
+      leave();
+      pace.end();
+    };
+  }, [pause]);
 }
 
 /** Drawn again every `pause` milliseconds. */

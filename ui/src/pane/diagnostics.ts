@@ -1,5 +1,5 @@
 /** What is wrong with a file, at its line: syntax at once, the rest as the server says it. */
-import type { Finding, Judgement, Problem } from "../api";
+import type { Finding, Judgement, Problem, Remark } from "../api";
 import { readSource } from "../model/source";
 
 export interface LineProblem {
@@ -8,6 +8,8 @@ export interface LineProblem {
   severity: "error" | "warning" | "info";
   message: string;
   source: string;
+  /** What has a fix, for whoever asks for it. */
+  fixable: Remark | null;
 }
 
 const MOST = 50; // one mistake can make thousands
@@ -15,7 +17,7 @@ const MOST = 50; // one mistake can make thousands
 export function syntaxProblems(text: string): LineProblem[] {
   return readSource(text)
     .problems.slice(0, MOST)
-    .map((one) => ({ ...one, severity: "error", source: "yaml" }));
+    .map((one) => ({ ...one, severity: "error", source: "yaml", fixable: null }));
 }
 
 export function judgedProblems(judgement: Judgement, file: string): LineProblem[] {
@@ -32,6 +34,7 @@ export function ofProblem(one: Problem): LineProblem {
     severity: one.severity,
     message: where + one.message,
     source: one.source,
+    fixable: one.fixable === null ? null : one,
   };
 }
 
@@ -43,6 +46,7 @@ export function ofFinding(one: Finding): LineProblem {
     severity: severityOf(one.severity),
     message: one.message + hint,
     source: one.rule,
+    fixable: one.fixable === null ? null : one,
   };
 }
 

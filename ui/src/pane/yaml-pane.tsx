@@ -20,7 +20,14 @@ import {
   indentUnit,
   syntaxHighlighting,
 } from "@codemirror/language";
-import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+import {
+  type Action,
+  type Diagnostic,
+  forEachDiagnostic,
+  lintGutter,
+  lintKeymap,
+  setDiagnostics,
+} from "@codemirror/lint";
 import { search, searchKeymap } from "@codemirror/search";
 import { Annotation, EditorState, type Extension } from "@codemirror/state";
 import {
@@ -33,7 +40,8 @@ import {
 } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 import { useEffect, useLayoutEffect, useRef } from "react";
-import { api, type PolicyFile } from "../api";
+import { api, type PolicyFile, type Remark } from "../api";
+import { useLatest } from "../shell/latest";
 import { useJudgement } from "../workspace/judgement";
 import { complete, type Schemas } from "./completion";
 import { judgedProblems, type LineProblem, syntaxProblems } from "./diagnostics";
@@ -57,6 +65,8 @@ interface Props {
   onLine: (line: number) => void;
   onUndo: () => void;
   onRedo: () => void;
+  /** Show the fix. */
+  onFix: (remark: Remark) => void;
 }
 
 const FromOutside = Annotation.define<boolean>();
@@ -75,6 +85,7 @@ export default function YamlPane(props: Props) {
   latest.current = props;
   const { judgement, files: judged } = useJudgement();
   const local = useRef(false);
+  const fix = useLatest(props.onFix);
 
   useEffect(() => {
     const stop = new AbortController();
@@ -130,19 +141,19 @@ export default function YamlPane(props: Props) {
         const problems = syntaxProblems(file.text);
         if (problems.length === 0 && !local.current) return;
         local.current = problems.length > 0;
-        mark(view.current, problems, file.text);
+        mark(view.current, problems, file.text, fix);
       },
       file.text.length > LONG ? 600 : SYNTAX_PAUSE,
     );
     return () => clearTimeout(timer);
-  }, [file.text]);
+  }, [file.text, fix]);
 
   useEffect(() => {
     if (judgement === null || judged.find((one) => one.name === file.name)?.text !== file.text) return;
     const problems = judgedProblems(judgement, file.name);
     local.current = false;
-    mark(view.current, problems.length > 0 ? problems : syntaxProblems(file.text), file.text);
-  }, [judgement, judged, file.name, file.text]);
+    mark(view.current, problems.length > 0 ? problems : syntaxProblems(file.text), file.text, fix);
+  }, [judgement, judged, file.name, file.text, fix]);
 
   useEffect(() => {
     const editor = view.current;
@@ -189,6 +200,7 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
       ...closeBracketsKeymap,
       ...completionKeymap,
       ...lintKeymap,
+      { key: "Mod-.", run: fixHere },
       ...foldKeymap,
       ...searchKeymap,
       ...defaultKeymap,
@@ -221,7 +233,12 @@ function historyKey(event: KeyboardEvent, { onUndo, onRedo }: Props): boolean {
   return true;
 }
 
-function mark(editor: EditorView | null, problems: readonly LineProblem[], text: string): void {
+function mark(
+  editor: EditorView | null,
+  problems: readonly LineProblem[],
+  text: string,
+  fix: (remark: Remark) => void,
+): void {
   if (editor === null || editor.state.doc.toString() !== shownText(text)) return;
   const { doc } = editor.state;
   const diagnostics = problems.map((one): Diagnostic => {
@@ -234,9 +251,36 @@ function mark(editor: EditorView | null, problems: readonly LineProblem[], text:
       severity: one.severity,
       message: one.message,
       source: one.source,
+      actions: one.fixable === null ? [] : [fixing(one.fixable, fix)],
     };
   });
   editor.dispatch(setDiagnostics(editor.state, diagnostics));
+}
+
+/** The button beside a message. */
+function fixing(remark: Remark, fix: (remark: Remark) => void): Action {
+  return {
+    name: `Fix: ${remark.fixable}`,
+    apply: (editor, from) => {
+      // The button goes with its message: the dialog gives the focus back to the text, at the mark.
+      editor.dispatch({ selection: { anchor: from } });
+      editor.focus();
+      fix(remark);
+    },
+  };
+}
+
+/** The first fix of the line that the cursor is on. */
+function fixHere(editor: EditorView): boolean {
+  const { doc, selection } = editor.state;
+  const line = doc.lineAt(selection.main.head);
+  let found = false;
+  forEachDiagnostic(editor.state, ({ actions }, from, to) => {
+    if (found || !actions?.[0] || from > line.to || to < line.from) return;
+    found = true;
+    actions[0].apply(editor, from, to);
+  });
+  return found;
 }
 
 function nonce(): string {

@@ -1,19 +1,17 @@
 /** What the server says of the open files: problems, findings with their fixes, the rating with its reasons. */
 import { memo, useState } from "react";
-import { api, type Finding, type Fix, type PolicyFile, type Problem, type Rating, type Remark } from "../api";
+import type { Finding, Problem, Rating, Remark } from "../api";
 import { ofProblem, severityOf } from "../pane/diagnostics";
-import { Dialog } from "../shell/dialog";
 import { useJudgement } from "../workspace/judgement";
-import { useWorkspace } from "../workspace/workspace";
-import { FileDiff } from "./file-diff";
 import type { ShowLine } from "./rule-links";
 
-export function Checks({ show }: { show: ShowLine }) {
+interface ChecksProps {
+  show: ShowLine;
+  onFix: (remark: Remark) => void;
+}
+
+export function Checks({ show, onFix }: ChecksProps) {
   const { judgement, error } = useJudgement();
-  const [fix, setFix] = useState<Fix | null>(null);
-  const [remark, setRemark] = useState<Remark | null>(null);
-  const [refusal, setRefusal] = useState<string | null>(null);
-  const { files, edit } = useWorkspace();
   if (error !== null) {
     return (
       <p className="notice deny" role="alert">
@@ -25,15 +23,6 @@ export function Checks({ show }: { show: ShowLine }) {
   const { problems, findings, rating, objects } = judgement;
   const more = (judgement.left?.problems ?? 0) + (judgement.left?.findings ?? 0);
   const accepted = objects.filter((one) => one.accepted).length;
-  const close = () => {
-    setRemark(null);
-    setFix(null);
-    setRefusal(null);
-  };
-  const ask = (about: Remark) => {
-    setRemark(about);
-    api.fix(files, about).then(setFix, (why: Error) => setRefusal(why.message));
-  };
   return (
     <div className="column">
       <p>
@@ -42,37 +31,9 @@ export function Checks({ show }: { show: ShowLine }) {
         {findings.length === 1 ? "finding" : "findings"}
         {more > 0 ? `, and ${more} more that are not listed` : ""}.
       </p>
-      <Problems problems={problems} show={show} onFix={ask} />
-      <Findings findings={findings} show={show} onFix={ask} />
+      <Problems problems={problems} show={show} onFix={onFix} />
+      <Findings findings={findings} show={show} onFix={onFix} />
       {rating !== null && <RatingCard rating={rating} show={show} />}
-      {remark && (
-        <Dialog title={remark.fixable ?? "Fix"} onClose={close} wide>
-          <p>{remark.message}</p>
-          {refusal !== null && (
-            <p className="notice deny" role="alert">
-              {refusal}
-            </p>
-          )}
-          {fix && <FileDiff before={files} after={merged(files, fix.files)} />}
-          <div className="row end">
-            <button type="button" onClick={close}>
-              Cancel
-            </button>
-            {fix && (
-              <button
-                type="button"
-                className="main"
-                onClick={() => {
-                  edit(merged(files, fix.files), fix.label);
-                  close();
-                }}
-              >
-                Put it in
-              </button>
-            )}
-          </div>
-        </Dialog>
-      )}
     </div>
   );
 }
@@ -156,12 +117,6 @@ function FixButton({ of, onFix }: { of: Remark; onFix: (remark: Remark) => void 
       Fix: {of.fixable}
     </button>
   );
-}
-
-/** The open files with those of an answer in their places; new ones come last. */
-export function merged(files: readonly PolicyFile[], after: readonly PolicyFile[]): PolicyFile[] {
-  const known = files.map((file) => after.find((one) => one.name === file.name) ?? file);
-  return [...known, ...after.filter((one) => !files.some((file) => file.name === one.name))];
 }
 
 function Where({ file, line, show }: { file: string; line: number | null; show: ShowLine }) {

@@ -15,6 +15,7 @@ import { Field } from "../canvas/field";
 import { Links } from "../canvas/links";
 import { directionTitle, LANE_TITLES } from "../canvas/words";
 import { LANES } from "../model/draw";
+import { useJudgement } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
 import { labelsOf } from "./party-field";
 import { RuleLinks, type ShowLine } from "./rule-links";
@@ -33,6 +34,8 @@ export function UnionCanvas({ show, subject }: Props) {
   const [labels, setLabels] = useState(subject.labels);
   const [union, setUnion] = useState<Union | null>(null);
   const [error, setError] = useState<string | null>(null);
+  const { judgement } = useJudgement();
+  const refused = judgement?.objects.filter((one) => !one.accepted).length ?? 0;
   const read = useMemo(() => labelsOf(labels), [labels]);
 
   useEffect(() => {
@@ -97,6 +100,11 @@ export function UnionCanvas({ show, subject }: Props) {
             <p className="hint">
               {union.edges.length} {union.edges.length === 1 ? "edge" : "edges"} of {policies(union)}
             </p>
+            {refused > 0 && (
+              <p className="hint">
+                kept, not drawn: {refused} {refused === 1 ? "object" : "objects"} with problems
+              </p>
+            )}
           </section>
           <UnionSide direction="egress" union={union} show={show} />
         </div>
@@ -193,6 +201,12 @@ function Edge({ edge, show }: { edge: UnionEdge; show: ShowLine }) {
           ))}
         </ul>
       )}
+      {edge.kept.map(({ path, what, rule }) => (
+        <div className="hint" key={`${rule.file} ${rule.policy} ${path}`}>
+          kept, not drawn: {what}
+          <RuleLinks rules={[{ ...rule, rule: path }]} show={show} label={`Where it says ${what}`} />
+        </div>
+      ))}
       <RuleLinks rules={edge.rules} show={show} label="Rules it comes from" />
       {overruled && (
         <div className="hint">

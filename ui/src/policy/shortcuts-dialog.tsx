@@ -12,6 +12,7 @@ const KEYS: readonly [string, string][] = [
   ["Escape", "close a dialog, changing nothing"],
   ["Ctrl+F", "in the text: find"],
   ["Ctrl+Space", "in the text: what may stand here"],
+  ["Ctrl+.", "in the text: the fix of what is marked in this line"],
   ["Ctrl+Shift+M, F8", "in the text: list of problems, next problem"],
 ];
 

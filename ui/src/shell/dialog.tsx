@@ -22,6 +22,7 @@ export function Dialog({ title, onClose, wide, children }: Props) {
     return () => dialog.close(); // while it is still there: the browser gives the focus back
   }, []);
   return (
+    // biome-ignore lint/a11y/noNoninteractiveElementInteractions: it has no keys of its own
     <dialog
       ref={element}
       aria-labelledby={heading}
@@ -30,6 +31,7 @@ export function Dialog({ title, onClose, wide, children }: Props) {
         event.preventDefault();
         onClose();
       }}
+      onKeyDown={(event) => event.stopPropagation()} // what it was opened from does not hear of its keys
     >
       <div className="column">
         <div className="row">

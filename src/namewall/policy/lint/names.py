@@ -77,6 +77,9 @@ def patterns(project: Project) -> Iterator[Finding]:
         )
         suffix = ".".join(fixed)
         public = project.is_public_suffix(suffix)
+        word = labels[0].strip("*")
+        domain = f"{word}.{suffix}"
+        joined = labels[0].startswith("*") and word and "*" not in word and (len(fixed) <= 1 or public)
         if pattern.is_match_all or not fixed:
             yield Finding(
                 "public-suffix",
@@ -86,15 +89,17 @@ def patterns(project: Project) -> Iterator[Finding]:
                 f"`{text}` does not fix the domain: whoever registers a name is let through",
                 "end the pattern in a domain of one owner, as `*.example.com`",
             )
-        elif labels[0].startswith("*") and labels[0].strip("*") and (len(fixed) <= 1 or public):
+        elif joined:
+            shared = project.is_public_suffix(domain)
             yield Finding(
                 "unanchored-pattern",
                 "warning",
                 index,
                 path,
-                f"`{text}` also matches `evil{labels[0].strip('*')}.{suffix}`, which anybody may register",
-                f"write two items: matchName `{labels[0].strip('*')}.{suffix}` and "
-                f"matchPattern `*.{labels[0].strip('*')}.{suffix}`",
+                f"`{text}` also matches `evil{domain}`, which anybody may register",
+                f"`{domain}` is a public suffix: name the domain meant, as `example.{domain}`"
+                if shared
+                else f"write two items: matchName `{domain}` and matchPattern `*.{domain}`",
             )
         elif "*" in plain and public:
             yield Finding(

@@ -13,6 +13,7 @@ import { linkOf, MapModel } from "../model/mapModel";
 import { workloadParty } from "../model/party";
 import { Pulses } from "../model/pulses";
 import type { View } from "../model/view";
+import { Pace } from "../pace";
 import { useLive } from "../use-live";
 import { runElk } from "./elk";
 
@@ -57,11 +58,8 @@ export function useMap(filter: Filter, background: boolean, aspect: number): Map
   latest.current = view;
 
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const draw = () => {
-      timer = undefined;
-      setVersion((before) => before + 1);
-    };
+    const draw = () => setVersion((before) => before + 1);
+    const pace = new Pace(draw);
     model.fill();
     draw();
     const leave = connection.subscribe((change) => {
@@ -73,12 +71,11 @@ export function useMap(filter: Filter, background: boolean, aspect: number): Map
           if (link !== undefined) pulses.add(link, row.verdict, row.times, now);
         }
       }
-      if ((added.length || evicted.length) && timer === undefined)
-        timer = setTimeout(draw, latest.current.shown.size > MANY ? LONG_PAUSE : PAUSE);
+      if (added.length || evicted.length) pace.need(latest.current.shown.size > MANY ? LONG_PAUSE : PAUSE);
     });
     return () => {
       leave();
-      clearTimeout(timer);
+      pace.end();
     };
   }, [model, pulses]);
 

@@ -7,6 +7,7 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import type { PolicyFile } from "../../api";
 import type { WireFlow } from "../model/wire";
@@ -37,9 +38,10 @@ const server = createServer((request, response) => {
     response.writeHead(500).end(JSON.stringify({ error: String(error), path: null }));
   });
 });
-server.listen(port, "127.0.0.1", () =>
-  console.log(`http://127.0.0.1:${port}/#token=demo  (${rate} flows a second)`),
-);
+server.listen(port, "127.0.0.1", () => {
+  const { port: taken } = server.address() as AddressInfo;
+  console.log(`http://127.0.0.1:${taken}/#token=demo  (${rate} flows a second)`);
+});
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = new URL(request.url ?? "/", "http://demo").pathname;
@@ -119,7 +121,14 @@ function allow(flow: WireFlow): unknown {
     ...before.map((line) => ` ${line}`),
     ...added.split("\n").map((line) => `+${line}`),
   ];
-  return { allowed: true, changes: [], files: [file], diff: `${diff.join("\n")}\n`, noPatch: null };
+  return {
+    allowed: true,
+    changes: [],
+    files: [file],
+    versions: {},
+    diff: `${diff.join("\n")}\n`,
+    noPatch: null,
+  };
 }
 
 function whatIf(): unknown {
