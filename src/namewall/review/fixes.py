@@ -16,7 +16,7 @@ from namewall.policy.sanitize import EGRESS_PEERS
 from namewall.review.lint import public_suffixes
 from namewall.review.papers import Papers
 from namewall.review.scenarios import Placed
-from namewall.review.sheet import MISFITS, Edit, Path, changed, edit_placed, value_at
+from namewall.review.sheet import MISFITS, Edit, Path, value_at
 from namewall.review.validate import judge
 
 Fix = tuple[str, list[Edit]]
@@ -34,13 +34,9 @@ def fix_of_finding(papers: Papers, one: Placed, rule: str, path: str) -> Fix | N
         return None
 
 
-def text_after(papers: Papers, one: Placed, fix: Fix) -> str | None:
-    """The object's file after the fix; None where it would not be valid, or its layout is one that is not followed."""
-    try:
-        problems = judge(changed(one.object, fix[1]))[0]
-    except MISFITS:
-        return None
-    return None if problems else edit_placed(papers, one, fix[1])
+def is_better(old: Any, new: Any, fix: Fix) -> bool:
+    """Whether the object may be as the fix makes it: valid."""
+    return not judge(new)[0]
 
 
 # --- findings ---------------------------------------------------------------------------------------------------

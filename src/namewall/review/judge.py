@@ -20,6 +20,7 @@ from namewall.review.lint import linted, public_suffixes, refused, row
 from namewall.review.papers import File, Papers, in_file, metadata_of
 from namewall.review.rating import rated
 from namewall.review.scenarios import Placed
+from namewall.review.sheet import MISFITS, changed, edit_placed
 from namewall.review.validate import Verdict
 from namewall.review.wrong import Wrong
 
@@ -163,8 +164,12 @@ class _Fixes:
 def written(papers: Papers, one: Placed, fix: Fix, rule: str | None) -> Row | None:
     """`fix` of docs/editor-api.md, of a finding or, without `rule`, of a problem; None where the file's layout is one
     that is not followed."""
-    text_after = of_problems.text_after if rule is None else of_findings.text_after
-    after = text_after(papers, one, fix)
+    is_better = of_problems.is_better if rule is None else of_findings.is_better
+    try:
+        wanted = changed(one.object, fix[1])
+    except MISFITS:
+        return None
+    after = edit_placed(papers, one, fix[1]) if is_better(one.object, wanted, fix) else None
     if after is None:
         return None
     texts = {**papers.texts, one.source: after}

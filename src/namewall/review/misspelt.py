@@ -19,9 +19,8 @@ from namewall.policy.rule_schema import Schema
 from namewall.policy.schema import KINDS, crd_schema, network_policy_schema
 from namewall.policy.structural import json_type
 from namewall.review.fixes import Fix
-from namewall.review.papers import Papers
 from namewall.review.scenarios import Placed
-from namewall.review.sheet import MISFITS, Edit, Path, changed, edit_placed, value_at
+from namewall.review.sheet import MISFITS, Edit, Path, changed, value_at
 from namewall.review.validate import METADATA, judge
 
 
@@ -33,18 +32,10 @@ def fix_of_problem(one: Placed, path: str) -> Fix | None:
         return None
 
 
-def text_after(papers: Papers, one: Placed, fix: Fix) -> str | None:
-    """The object's file after the fix; None where it would not be better, or its layout is one that is not followed."""
-    try:
-        after = changed(one.object, fix[1])
-    except MISFITS:
-        return None
-    return edit_placed(papers, one, fix[1]) if _better(one.object, after, fix[1][0]) else None
-
-
-def _better(old: Any, new: Any, edit: Edit) -> bool:
+def is_better(old: Any, new: Any, fix: Fix) -> bool:
+    """Whether the fix rids the object of a problem and makes none."""
     before, after = set(judge(old)[0]), set(judge(new)[0])
-    return before - after != set() and all(_comes_to_light(each, edit) for each in after - before)
+    return before - after != set() and all(_comes_to_light(each, fix[1][0]) for each in after - before)
 
 
 def _comes_to_light(problem: Problem, edit: Edit) -> bool:
