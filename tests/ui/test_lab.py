@@ -88,6 +88,7 @@ def test_a_dropped_flow_becomes_an_applied_rule(page: Page, reader: Reader) -> N
     page.get_by_role("button", name="Allow this …").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("region", name="The change")).to_contain_text("cilium.io")
+    expect(dialog).not_to_contain_text("last-applied-configuration")
     assert RULE not in reader.type("kubectl get cnp -o yaml", terminal=False).output
     dialog.get_by_role("button", name="Apply", exact=True).click()
     expect(dialog.get_by_role("button", name="Done")).to_be_visible()
@@ -95,6 +96,10 @@ def test_a_dropped_flow_becomes_an_applied_rule(page: Page, reader: Reader) -> N
     outcome = reader.type(TRY.format(name="cilium.io"), terminal=False)
     assert outcome.code == 0
     assert outcome.output.startswith("HTTP/2 200")
+    # What kubectl keeps on it is still there: the file is applied as ever, and takes the rule out.
+    outcome = reader.type(f"kubectl apply -f {FILES['egress_fqdn']}", terminal=False)
+    assert (outcome.code, outcome.errors) == (0, "")
+    assert RULE not in reader.type("kubectl get cnp -o yaml", terminal=False).output
 
 
 def test_what_would_change_names_the_flows_that_would(page: Page, reader: Reader) -> None:

@@ -1,8 +1,8 @@
 """One policy as another kind, and what that kind cannot say.
 
 Invariant: where nothing is listed as lost, the new object means what the old one does (tests/property/test_convert.py).
-What cannot be said is left out of allows, so that the new one allows less rather than more, but for two things that
-are always listed: conditions on whom it protects, and rules inside a connection (DNS names, HTTP).
+What cannot be said is left out of allows, so that the new one allows less rather than more, but for three things that
+are always listed: conditions on whom it protects, deny rules, and rules inside a connection (DNS names, HTTP).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from namewall.policy.parse import API_VERSIONS
 from namewall.policy.sanitize import EGRESS_PEERS, INGRESS_PEERS, parse_port
 from namewall.policy.selectors import contains
 from namewall.policy.structural import parse_cidr
+from namewall.review.live import as_written
 from namewall.review.papers import File, Papers, in_file
 from namewall.review.sheet import rewritten
 from namewall.review.validate import judge
@@ -25,6 +26,7 @@ from namewall.review.wrong import Wrong
 Raw = dict[str, Any]
 CNP, CCNP, NETPOL = "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy"
 METADATA_NAME = "kubernetes.io/metadata.name"
+_NAME_LABEL = f"{NAMESPACE_LABELS}.{METADATA_NAME}"
 MOST_PORTS = 40
 """Of one toPorts item (the schema of Cilium's kinds)."""
 _TRANSPORTS = ("TCP", "UDP", "SCTP")
@@ -58,7 +60,9 @@ def converted(files: Iterable[File], index: int, to: str) -> Raw:
         why = str(problems[0]) if problems else f"`{one.object.get('kind')}` is no policy"
         raise Wrong(f"only a valid policy can be converted: {why}", "object")
     lost = Lost()
-    after = convert(one.object, to, lost)
+    after = convert(
+        as_written(one.object), to, lost
+    )  # another kind is another object, none that a server has yet
     return {"text": rewritten(papers, one, after), "lost": lost.rows()}
 
 
@@ -119,30 +123,44 @@ def _clusterwide(raw: Raw, lost: Lost) -> Raw:
 
 
 def _namespaced(raw: Raw, lost: Lost) -> Raw:
-    namespaces: set[str] = set()
+    named: dict[str, frozenset[str] | None] = {}
     for path, spec in specs(raw):
         if "nodeSelector" in spec:
             raise Wrong(
                 "a policy of nodes is always a CiliumClusterwideNetworkPolicy", f"{path}.nodeSelector"
             )
-        wanted = _namespace_of(spec["endpointSelector"])
-        namespaces |= wanted
+        named[path] = _namespaces_of(spec["endpointSelector"])
         if any(split_key(key)[0] not in (K8S, "any") for key in _keys(spec["endpointSelector"])):
             lost.say(f"{path}.endpointSelector", "a CiliumNetworkPolicy protects pods only")
-        if not wanted:
-            text = "a CiliumNetworkPolicy protects pods of one namespace, and this names none: `default` is taken"
+    known = [found for found in named.values() if found]
+    common = frozenset.intersection(*known) if known else frozenset()
+    namespace = min(common or frozenset().union(*known), default="default")
+    for path, found in named.items():
+        if found != frozenset({namespace}):
+            which = f"not {', '.join(sorted(found))}" if found else "and this names none"
+            text = f"a CiliumNetworkPolicy protects pods of one namespace, {which}: `{namespace}` is taken"
             lost.say(f"{path}.endpointSelector", text)
-    if len(namespaces) > 1:
-        lost.say(
-            "spec.endpointSelector",
-            f"a CiliumNetworkPolicy has one namespace, not {', '.join(sorted(namespaces))}",
-        )
-    namespace = min(namespaces, default="default")
 
     def subject(selector: Raw) -> Raw:
-        kept = {k: v for k, v in (selector.get("matchLabels") or {}).items() if not _is_namespace(k)}
-        rest = {key: value for key, value in selector.items() if key != "matchLabels"}
-        return {"matchLabels": kept, **rest} if kept else rest
+        """Without what holds for every pod of the namespace."""
+        labels = {
+            key: value
+            for key, value in (selector.get("matchLabels") or {}).items()
+            if not (_names_namespace(key) and value == namespace)
+        }
+        asked = [
+            each
+            for each in selector.get("matchExpressions") or ()
+            if not (
+                _names_namespace(each["key"]) and each["operator"] == "In" and namespace in each["values"]
+            )
+        ]
+        rest = {k: v for k, v in selector.items() if k not in ("matchLabels", "matchExpressions")}
+        return {
+            **({"matchLabels": labels} if labels else {}),
+            **({"matchExpressions": asked} if asked else {}),
+            **rest,
+        }
 
     def peer(selector: Raw) -> Raw:
         if _named(selector) in ("reserved", "namespace"):
@@ -200,16 +218,20 @@ def _means_pods(selector: Raw) -> bool:
     )
 
 
-def _namespace_of(selector: Raw) -> set[str]:
-    found = {value for key, value in (selector.get("matchLabels") or {}).items() if _is_namespace(key)}
-    for expression in selector.get("matchExpressions") or ():
-        if (
-            _is_namespace(expression["key"])
-            and expression["operator"] == "In"
-            and len(expression["values"]) == 1
-        ):
-            found |= set(expression["values"])
-    return found
+def _names_namespace(key: str) -> bool:
+    return _is_namespace(key) or split_key(key) in (("any", _NAME_LABEL), (K8S, _NAME_LABEL))
+
+
+def _namespaces_of(selector: Raw) -> frozenset[str] | None:
+    """The only ones whose pods it may select; None where it names none."""
+    labels, asked = selector.get("matchLabels") or {}, selector.get("matchExpressions") or ()
+    named = [frozenset({value}) for key, value in labels.items() if _names_namespace(key)]
+    named += [
+        frozenset(each["values"])
+        for each in asked
+        if _names_namespace(each["key"]) and each["operator"] == "In"
+    ]
+    return frozenset.intersection(*named) if named else None
 
 
 # --- from NetworkPolicy -----------------------------------------------------------------------------------------
@@ -260,14 +282,19 @@ def _cilium_peer(peer: Raw) -> Raw:
     pods, spaces = peer.get("podSelector") or {}, peer.get("namespaceSelector")
     labels, expressions = dict(pods.get("matchLabels") or {}), list(pods.get("matchExpressions") or ())
     if spaces is not None:
-        prefix = f"{K8S}:{NAMESPACE_LABELS}."
         chosen = spaces.get("matchExpressions") or ()
-        labels |= {f"{prefix}{key}": value for key, value in (spaces.get("matchLabels") or {}).items()}
-        expressions += [{**each, "key": f"{prefix}{each['key']}"} for each in chosen]
+        labels |= {_of_namespace(key): value for key, value in (spaces.get("matchLabels") or {}).items()}
+        expressions += [{**each, "key": _of_namespace(each["key"], each["operator"])} for each in chosen]
         if not spaces.get("matchLabels") and not any(each["operator"] in ("In", "Exists") for each in chosen):
             expressions.append(_EXISTS)
     found: Raw = {"matchLabels": labels} if labels else {}
     return {**found, "matchExpressions": expressions} if expressions else found
+
+
+def _of_namespace(key: str, operator: str = "In") -> str:
+    """A label of a namespace as Cilium has it at its pods; that of the name has a form of its own."""
+    name = key == METADATA_NAME and operator == "In"
+    return f"{K8S}:{NAMESPACE}" if name else f"{K8S}:{NAMESPACE_LABELS}.{key}"
 
 
 def _cilium_ports(ports: Iterable[Raw]) -> Raw:
@@ -313,7 +340,8 @@ def _network_policy(raw: Raw, lost: Lost) -> Raw:
     for side, member in (("ingress", "from"), ("egress", "to")):
         denies = old.get(f"{side}Deny") or ()
         for index, _ in enumerate(denies):
-            lost.say(f"{path}.{side}Deny[{index}]", "a NetworkPolicy has no deny rules")
+            text = "a NetworkPolicy has no deny rules: what this denies passes where an allow lets it"
+            lost.say(f"{path}.{side}Deny[{index}]", text)
         if not old.get(side) and not denies:
             continue
         if (old.get("enableDefaultDeny") or {}).get(side) is False:

@@ -224,3 +224,81 @@ def test_the_other_objects_of_a_file_stay() -> None:
     assert found["text"].startswith(
         f"{one}---\n# two\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
     )
+
+
+STORED = f"""\
+{HEAD[CNP]}metadata:
+  name: a
+  namespace: shop
+  uid: 8a1
+  resourceVersion: "12"
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: "{{}}"
+    team: x
+spec: {{endpointSelector: {{}}, ingress: [{{}}]}}
+status: {{}}
+"""
+
+
+@pytest.mark.parametrize("to", [CCNP, NETPOL])
+def test_what_a_server_keeps_of_the_old_object_is_not_of_the_new_one(to: str) -> None:
+    found = ANSWERS["convert"]({"file": {"name": "a.yaml", "text": STORED}, "object": 0, "to": to})
+    (document,) = read(found["text"].encode())
+    assert "status" not in document.value
+    where = {} if to == CCNP else {"namespace": "shop"}
+    assert document.value["metadata"] == {"name": "a", **where, "annotations": {"team": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("selector", "namespace", "lost", "left"),
+    [
+        ("{matchLabels: {'k8s:io.kubernetes.pod.namespace': b}}", "b", [], {}),
+        (
+            "{matchLabels: {'k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name': b, app: x}}",
+            "b",
+            [],
+            {"matchLabels": {"app": "x"}},
+        ),
+        (
+            "{matchExpressions: [{key: 'k8s:io.kubernetes.pod.namespace', operator: In, values: [c, b]}]}",
+            "b",
+            ["a CiliumNetworkPolicy protects pods of one namespace, not b, c: `b` is taken"],
+            {},
+        ),
+        (
+            "{}",
+            "default",
+            ["a CiliumNetworkPolicy protects pods of one namespace, and this names none: `default` is taken"],
+            {},
+        ),
+    ],
+)
+def test_the_namespace_of_a_clusterwide_policy(
+    selector: str, namespace: str, lost: list[str], left: dict[str, Any]
+) -> None:
+    text = f"{HEAD[CCNP]}metadata: {{name: a}}\nspec: {{endpointSelector: {selector}, ingress: [{{}}]}}\n"
+    found = ANSWERS["convert"]({"file": {"name": "a.yaml", "text": text}, "object": 0, "to": CNP})
+    assert [row["message"] for row in found["lost"]] == lost
+    (document,) = read(found["text"].encode())
+    assert document.value["metadata"]["namespace"] == namespace
+    assert document.value["spec"]["endpointSelector"] == left
+
+
+def test_specs_of_other_namespaces_protect_nobody_else() -> None:
+    spec = "{{endpointSelector: {{matchLabels: {{'k8s:io.kubernetes.pod.namespace': {}}}}}, ingress: [{{}}]}}"
+    text = f"{HEAD[CCNP]}metadata: {{name: a}}\nspecs: [{spec.format('b')}, {spec.format('c')}]\n"
+    found = ANSWERS["convert"]({"file": {"name": "a.yaml", "text": text}, "object": 0, "to": CNP})
+    assert [row["path"] for row in found["lost"]] == ["specs[1].endpointSelector"]
+    (document,) = read(found["text"].encode())
+    mine, other = document.value["specs"]
+    assert mine["endpointSelector"] == {}
+    assert other["endpointSelector"] == {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "c"}}
+
+
+def test_a_namespace_by_its_name_has_ciliums_own_label() -> None:
+    spec = "podSelector: {}\ningress: [{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: b}}}]}]"
+    _, lost, obj = convert(NETPOL, spec, CNP)
+    assert lost == []
+    assert obj["spec"]["ingress"] == [
+        {"fromEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "b"}}]}
+    ]
