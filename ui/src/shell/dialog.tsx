@@ -22,7 +22,6 @@ export function Dialog({ title, onClose, wide, children }: Props) {
     return () => dialog.close(); // while it is still there: the browser gives the focus back
   }, []);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveElementInteractions: it has no keys of its own
     <dialog
       ref={element}
       aria-labelledby={heading}
