@@ -18,18 +18,16 @@ check: setup-test   ## formatting, lint, layers, types
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 
-# What needs nothing of the host runs on all cores; the rest shares the kernel, and runs one by one.
-PURE := tests/property tests/unit tests/cases tests/conformance tests/docs
-TOGETHER := -n auto --dist worksteal $(PURE)
-ALONE := $(PURE:%=--ignore=%)
+# What needs nothing of the host runs on all cores; the rest shares the kernel, and runs one by one (tests/conftest.py).
+TOGETHER := -n auto --dist worksteal
 
 test: check         ## everything that ends within 20 minutes on 2 cores
-	$(PY) -m pytest -m "not long" $(TOGETHER) $(ARGS)
-	$(PY) -m pytest -m "not long" $(ALONE) $(ARGS)
+	$(PY) -m pytest -m "not long and not host" $(TOGETHER) $(ARGS)
+	$(PY) -m pytest -m "not long and host" $(ARGS)
 
 test-long: check    ## all of it, and the laws of policy over 100,000 generated worlds
-	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest $(TOGETHER) $(ARGS)
-	$(PY) -m pytest $(ALONE) $(ARGS)
+	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest -m "not host" $(TOGETHER) $(ARGS)
+	$(PY) -m pytest -m host $(ARGS)
 
 mutants: setup-test  ## one-line mutants of what decides; ARGS="--sample 100" for some of them
 	nice -n 10 $(PY) scripts/mutants.py $(ARGS)

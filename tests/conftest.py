@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,17 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True)
 if "NAMEWALL_EXAMPLES" not in os.environ:
     settings.load_profile("same")
+
+TOGETHER = {"cases", "compat", "conformance", "docs", "property", "ui", "unit"}
+"""Folders whose tests need nothing of the host, but for those marked root."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share the kernel, its namespaces or its time are `host`: they run one by one."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder not in TOGETHER or "root" in item.keywords:
+            item.add_marker("host")
 
 
 def pytest_configure(config: pytest.Config) -> None:
