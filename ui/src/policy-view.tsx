@@ -45,20 +45,27 @@ interface Shown {
 
 export function PolicyView() {
   const { files } = useWorkspace();
-  const { take, notice } = useUpload();
-  useSharedFiles();
+  // One for all buttons: what it says of a file outlives the page of the beginning.
+  const { choose, take, input, notice } = useUpload();
+  const unread = useSharedFiles();
   useHistoryKeys();
   useDroppedFiles(take);
   return (
     <>
       {notice}
-      {files.length === 0 ? <Start /> : <Editor />}
+      {unread && (
+        <p className="notice deny" role="alert">
+          The link holds no policy that can be read: was it cut off?
+        </p>
+      )}
+      {files.length === 0 ? <Start onOpen={choose} /> : <Editor onOpen={choose} />}
     </>
   );
 }
 
 /** Undo and redo wherever the focus is, but in a field that has its own. */
 function useHistoryKeys() {
+      {input}
   const { undo, redo } = useWorkspace();
   const keys = useLatest((event: KeyboardEvent) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
@@ -97,8 +104,8 @@ function useDroppedFiles(take: (files: Iterable<File>) => Promise<void>) {
   }, [taken]);
 }
 
-/** A link that holds files (`#/policy?p=…`) opens them beside what is open. */
-function useSharedFiles() {
+/** A link that holds files (`#/policy?p=…`) opens them beside what is open. Was the last one broken? */
+function useSharedFiles(): boolean {
   const { query } = useRoute();
   const { open } = useWorkspace();
   const announce = useAnnounce();
@@ -108,19 +115,22 @@ function useSharedFiles() {
     if (packed === null) return;
     navigate("policy");
     unpack(packed).then((found) => {
-      if (found === null || found.length === 0) return announce("the link holds no policy that can be read");
+      setUnread(found === null || found.length === 0);
+      if (found === null || found.length === 0) return;
       for (const file of found) openAll(file, "open the link");
       announce("the policies of the link are open");
     });
+  const [unread, setUnread] = useState(false);
   }, [packed, announce, openAll]);
 }
 
-function Editor() {
+function Editor({ onOpen }: { onOpen: () => void }) {
   const workspace = useWorkspace();
   const { files, place, go, editText, typed, undo, redo } = workspace;
   const file = workspace.file ?? files[0];
   const { query } = useRoute();
   const announce = useAnnounce();
+  return unread;
   const [reveal, setReveal] = useState<Reveal | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
   const [view, setView] = useState<"one" | "union">("one");
@@ -195,7 +205,7 @@ function Editor() {
   return (
     <div className="policy">
       <h1 className="unseen">Policy editor</h1>
-      <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} />
+      <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} onOpen={onOpen} />
       <FileList goLine={goLine} />
       <div className="policy-grid">
         <section className="canvas-pane" aria-label="Canvas">

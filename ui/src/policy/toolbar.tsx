@@ -7,16 +7,20 @@ import { useWorkspace } from "../workspace/workspace";
 import { ConvertDialog } from "./convert-dialog";
 import { NewPolicy } from "./new-policy";
 import { ShortcutsDialog } from "./shortcuts-dialog";
-import { useUpload } from "./upload";
 
 const ShareDialog = lazy(() => import("../export/share-dialog"));
 
 type Open = "new" | "convert" | "share" | "keys" | null;
 
-export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Block | null }) {
+interface Props {
+  drawing: Drawing | null;
+  block: Block | null;
+  onOpen: () => void;
+}
+
+export function Toolbar({ drawing, block, onOpen }: Props) {
   const { file, undoes, redoes, undo, redo } = useWorkspace();
   const [open, setOpen] = useState<Open>(null);
-  const { choose, input, notice } = useUpload();
   const close = () => setOpen(null);
   return (
     <>
@@ -24,10 +28,9 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
         <button type="button" onClick={() => setOpen("new")}>
           New …
         </button>
-        <button type="button" onClick={choose}>
+        <button type="button" onClick={onOpen}>
           Open …
         </button>
-        {input}
         <button
           type="button"
           disabled={file === null}
@@ -53,7 +56,6 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
           Keys
         </button>
       </section>
-      {notice}
       {open === "new" && (
         <Dialog title="New policy" onClose={close}>
           <NewPolicy onDone={close} />

@@ -1,0 +1,68 @@
+"""What somebody wrote or opened is not lost, and nothing else changes: reloads, Back, links, odd files, quick hands."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, Route, expect
+
+from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
+
+SEED = REPOSITORY / "lab/manifests/backend-egress-allow-fqdn.yaml"
+
+HTTP = """\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  ingress:
+  - fromEndpoints:
+    - matchLabels: {app: a}
+    toPorts:
+    - ports: [{port: "80", protocol: TCP}]
+      rules: {http: [{method: GET}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as found:
+        yield found
+
+
+def files(page: Page) -> list[str]:
+    return (
+        page.get_by_role("navigation", name="Open files").locator("li > button:first-child").all_inner_texts()
+    )
+
+
+def dialog(page: Page) -> Locator:
+    return page.get_by_role("dialog")
+
+
+def test_files_that_are_no_utf8_are_not_opened(page: Page) -> None:
+    """Their letters would be lost when they are saved."""
+    with page.expect_file_chooser() as waiting:
+        page.get_by_role("button", name="Open files …").click()
+    texts = {
+        "latin.yaml": "# café\n".encode("latin-1"),
+        "nul.yaml": b"a: \0\n",
+        "good.yaml": "# café\n".encode(),
+    }
+    given: list[FilePayload] = [
+        {"name": name, "mimeType": "application/yaml", "buffer": text} for name, text in texts.items()
+    ]
+    waiting.value.set_files(given)
+    expect(page.get_by_role("alert")).to_have_text(
+        "`latin.yaml` is no text in UTF-8; `nul.yaml` is no text in UTF-8"
+    )
+    assert yaml_of(page) == "# café\n"
+
+
+def test_a_link_that_is_cut_off_is_said_to_be(page: Page) -> None:
+    page.evaluate("location.hash = '#/policy?p=nVLBSgMxEP2VYY9iY9E'")
+    expect(page.get_by_role("alert").get_by_text("was it cut off?")).to_be_visible()
