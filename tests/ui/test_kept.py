@@ -63,6 +63,51 @@ def test_files_that_are_no_utf8_are_not_opened(page: Page) -> None:
     assert yaml_of(page) == "# café\n"
 
 
+def test_back_does_not_open_a_link_again(page: Page, browser: Browser, address: str) -> None:
+    upload(page, "shop.yaml", HTTP)
+    page.get_by_role("button", name="Share …").click()
+    link = page.get_by_label("Link that holds the policy").input_value()
+    with watched(browser, address) as other:
+        other.evaluate("link => { location.href = link }", link)
+        assert yaml_of(other) == HTTP
+        other.go_back()
+        expect(other.get_by_role("button", name="shop.yaml", exact=True)).to_be_visible()
+        other.evaluate("link => { location.href = link }", link)
+        expect(other).to_have_url(re.compile("#/policy$"))
+        other.wait_for_timeout(300)
+        assert files(other) == ["shop.yaml"]
+
+
 def test_a_link_that_is_cut_off_is_said_to_be(page: Page) -> None:
     page.evaluate("location.hash = '#/policy?p=nVLBSgMxEP2VYY9iY9E'")
     expect(page.get_by_role("alert").get_by_text("was it cut off?")).to_be_visible()
+
+
+def test_a_link_opens_beside_the_files_of_a_slow_server(page: Page, browser: Browser) -> None:
+    upload(page, "shop.yaml", HTTP)
+    page.get_by_role("button", name="Share …").click()
+    link = page.get_by_label("Link that holds the policy").input_value()
+
+    def late(route: Route) -> None:
+        time.sleep(1)
+        route.continue_()
+
+    with serving(SEED) as own, browser.new_context() as context:
+        other = context.new_page()
+        other.route("**/api/session", late)
+        other.goto(f"{own}&{link.split('#')[1]}")
+        expect(other.get_by_role("button", name=re.compile(SEED.name)).first).to_be_visible()
+        assert yaml_of(other) == HTTP
+
+
+def test_undo_shows_the_file_that_it_changes(page: Page) -> None:
+    upload(page, "shop.yaml", HTTP)
+    page.get_by_role("switch", name="Default deny for egress").click()
+    upload(page, "seed.yaml", SEED.read_text())
+    page.get_by_role("switch", name="Default deny for ingress").click()
+    page.get_by_role("button", name="shop.yaml", exact=True).click()
+    page.get_by_role("button", name="Undo").click()
+    assert yaml_of(page) == SEED.read_text()
+    page.get_by_role("button", name="shop.yaml", exact=True).click()
+    page.get_by_role("button", name="Redo").click()
+    assert yaml_of(page) == SEED.read_text() + "  ingress:\n    - {}\n"

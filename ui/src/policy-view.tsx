@@ -22,7 +22,7 @@ import { undrawable } from "./policy/undrawable";
 import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
-import { navigate, useRoute } from "./shell/route";
+import { redirect, useRoute } from "./shell/route";
 import { useSession } from "./shell/session";
 import { unpack } from "./shell/transfer";
 import type { Place } from "./workspace/history";
@@ -113,7 +113,7 @@ function useSharedFiles(): boolean {
   const openAll = useLatest(open);
   useEffect(() => {
     if (packed === null) return;
-    navigate("policy");
+    redirect("policy");
     unpack(packed).then((found) => {
       setUnread(found === null || found.length === 0);
       if (found === null || found.length === 0) return;
@@ -156,7 +156,7 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const wantedLine = query.get("line");
   useEffect(() => {
     if (wantedFile === null) return;
-    navigate("policy");
+    redirect("policy");
     showLine(wantedFile, Number(wantedLine ?? "1"));
   }, [wantedFile, wantedLine, showLine]);
 

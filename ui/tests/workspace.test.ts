@@ -88,3 +88,25 @@ test("a file that is there gets a name of its own", () => {
   expect(freeName(START.now.files, "a.yaml")).toBe("a-2.yaml");
   expect(freeName(START.now.files, "c.yaml")).toBe("c.yaml");
 });
+
+test("what was opened before the first files came stays beside them", () => {
+  const early = reduce(workspaceOf([]), { type: "open", file: { name: "a.yaml", text: "mine\n" }, why: "" });
+  const state = reduce(early, { type: "load", files: START.now.files });
+  expect(state.now.files.map(({ name }) => name)).toEqual(["a.yaml", "b.yaml", "a-2.yaml"]);
+  expect(state.place.file).toBe("a-2.yaml");
+});
+
+test("a file that is open already is only shown", () => {
+  const state = reduce(START, { type: "open", file: { name: "b.yaml", text: "b: 1\n" }, why: "" });
+  expect(state.now).toBe(START.now);
+  expect(state.place.file).toBe("b.yaml");
+});
+
+test("undo and redo show the file that they change", () => {
+  const typed = reduce(START, { type: "typed", file: "b.yaml", text: "b: 2\n", at: 0 });
+  const away = reduce(typed, { type: "go", place: { file: "a.yaml" } });
+  const undone = reduce(away, { type: "undo" });
+  expect(undone.place.file).toBe("b.yaml");
+  const back = reduce(undone, { type: "go", place: { file: "a.yaml" } });
+  expect(reduce(back, { type: "redo" }).place.file).toBe("b.yaml");
+});

@@ -30,9 +30,10 @@ export interface Workspace {
 
 export type WorkspaceAction =
   | { type: "edit"; files: readonly PolicyFile[]; why: string; place?: Place }
-  /** One more file, under a name that no other has. */
+  /** One more file, under a name that no other has; one that is open already is only shown. */
   | { type: "open"; file: PolicyFile; why: string }
   | { type: "typed"; file: string; text: string; at: number }
+  /** What the page begins with, before what was opened while it was asked for. */
   | { type: "load"; files: readonly PolicyFile[] }
   | { type: "go"; place: Partial<Place> }
   | { type: "undo" }
@@ -54,7 +55,10 @@ export function workspaceOf(files: readonly PolicyFile[]): Workspace {
 export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
   switch (action.type) {
     case "load":
-      return workspaceOf(action.files);
+      return state.now.files.reduce(
+        (before, file) => reduce(before, { type: "open", file, why: "open" }),
+        workspaceOf(action.files),
+      );
     case "go":
       return { ...state, place: within({ ...state.place, ...action.place }, state.now.files) };
     case "edit": {
@@ -63,8 +67,11 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       return { ...pushed(state), now: { files: action.files, why: action.why }, place };
     }
     case "open": {
+      const { text } = action.file;
+      const open = state.now.files.find((file) => file.name === action.file.name && file.text === text);
+      if (open !== undefined) return { ...state, place: { file: open.name, object: 0, block: 0 } };
       const name = freeName(state.now.files, action.file.name);
-      const files = [...state.now.files, { name, text: action.file.text }];
+      const files = [...state.now.files, { name, text }];
       return reduce(state, {
         type: "edit",
         files,
@@ -88,7 +95,7 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
         past: state.past.slice(0, -1),
         now: before,
         future: [state.now, ...state.future],
-        place: within(state.place, before.files),
+        place: placeOfChange(state.place, state.now.files, before.files),
         typing: null,
       };
     }
@@ -99,7 +106,7 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
         past: [...state.past, state.now],
         now: after,
         future,
-        place: within(state.place, after.files),
+        place: placeOfChange(state.place, state.now.files, after.files),
         typing: null,
       };
     }
@@ -128,6 +135,14 @@ function pushed(state: Workspace): Workspace {
 function within(place: Place, files: readonly PolicyFile[]): Place {
   if (files.some((file) => file.name === place.file)) return place;
   return { file: files[0]?.name ?? "", object: 0, block: 0 };
+}
+
+/** Where the step is seen: what is shown stays if it is part of it, else a file that is. */
+function placeOfChange(place: Place, from: readonly PolicyFile[], to: readonly PolicyFile[]): Place {
+  const changed = to.filter((file) => !from.some((one) => one.name === file.name && one.text === file.text));
+  const [first] = changed;
+  if (first === undefined || changed.some((file) => file.name === place.file)) return within(place, to);
+  return { file: first.name, object: 0, block: 0 };
 }
 
 function same(a: readonly PolicyFile[], b: readonly PolicyFile[]): boolean {
