@@ -63,6 +63,34 @@ def test_files_that_are_no_utf8_are_not_opened(page: Page) -> None:
     assert yaml_of(page) == "# café\n"
 
 
+def test_a_reload_right_after_an_edit_loses_nothing(page: Page) -> None:
+    upload(page, "shop.yaml", HTTP)
+    page.get_by_role("switch", name="Default deny for egress").click()
+    page.reload()
+    assert yaml_of(page) == HTTP + "  egress:\n  - {}\n"
+
+
+def test_a_draft_too_large_to_keep_is_not_left_without_a_question(browser: Browser, address: str) -> None:
+    long = HTTP + "# 60 letters of a comment that nobody reads to its very end\n" * 45_000
+    asked: list[str] = []
+
+    def answer(question: Dialog) -> None:
+        asked.append(question.type)
+        question.accept()
+
+    with browser.new_context() as context:  # the console has its word on what the server refuses
+        page = context.new_page()
+        page.goto(address)
+        page.on("dialog", answer)
+        for number in range(3):
+            upload(page, f"long-{number}.yaml", long)
+        expect(page.get_by_text("more than 4 MB together").first).to_be_visible()
+        expect(page.get_by_text("Rating:")).to_have_count(0)
+        page.reload()
+        assert asked == ["beforeunload"]
+        expect(page.get_by_role("button", name="Open files …")).to_be_visible()
+
+
 def test_back_does_not_open_a_link_again(page: Page, browser: Browser, address: str) -> None:
     upload(page, "shop.yaml", HTTP)
     page.get_by_role("button", name="Share …").click()

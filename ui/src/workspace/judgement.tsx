@@ -34,7 +34,7 @@ export function JudgementProvider({ children }: { children: ReactNode }) {
         .catch((error: unknown) => {
           if (isAbort(error)) return;
           const message = error instanceof ApiError ? error.message : String(error);
-          setState((before) => ({ ...before, error: message }));
+          setState({ judgement: null, files, error: message }); // that of older texts is none of these
         });
     }, PAUSE);
     return () => {

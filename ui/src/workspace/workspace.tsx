@@ -6,6 +6,7 @@
  */
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useReducer, useRef } from "react";
 import type { PolicyFile } from "../api";
+import { useLatest } from "../shell/latest";
 import { useSession } from "../shell/session";
 import { type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
 
@@ -61,6 +62,19 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
     return () => clearTimeout(timer);
   }, [state.now.files]);
 
+  // What was edited a moment ago is kept too, and what cannot be kept is not left without a question.
+  const leave = useLatest((event: Event) => {
+    if (base.current !== null && !keep(base.current, state.now.files)) event.preventDefault();
+  });
+  useEffect(() => {
+    addEventListener("beforeunload", leave);
+    addEventListener("pagehide", leave);
+    return () => {
+      removeEventListener("beforeunload", leave);
+      removeEventListener("pagehide", leave);
+    };
+  }, [leave]);
+
   const handle = useMemo<WorkspaceHandle>(() => {
     const files = state.now.files;
     return {
@@ -102,10 +116,13 @@ function kept(base: string): PolicyFile[] | null {
   }
 }
 
-function keep(base: string, files: readonly PolicyFile[]): void {
+/** Were they kept? */
+function keep(base: string, files: readonly PolicyFile[]): boolean {
   try {
     sessionStorage.setItem(DRAFT, JSON.stringify({ base, files }));
+    return true;
   } catch {
-    // full or forbidden: a draft is a comfort, not a promise
+    sessionStorage.removeItem(DRAFT); // full: an older draft would pass for the newest
+    return false;
   }
 }
