@@ -120,6 +120,17 @@ test.each(["443/FOO", "70000", "9-8", "!", "icmp", "53/"])("%s is no port", (tex
   expect(readPorts(text, false)).toMatch(/`/);
 });
 
+test("a range has numbers at both ends, a name may end in one", () => {
+  expect(readPorts("web-2, 80-81/UDP, 8080-tcp", false)).toEqual({
+    ports: [
+      { port: "web-2", endPort: null, protocol: "TCP" },
+      { port: "80", endPort: 81, protocol: "UDP" },
+      { port: "8080-tcp", endPort: null, protocol: "TCP" },
+    ],
+    icmps: [],
+  });
+});
+
 test("kinds say what they can", () => {
   expect(KINDS.map((kind) => formKinds(kind, "egress", "allow").includes("name"))).toEqual([
     true,
