@@ -139,3 +139,51 @@ def test_undo_shows_the_file_that_it_changes(page: Page) -> None:
     page.get_by_role("button", name="shop.yaml", exact=True).click()
     page.get_by_role("button", name="Redo").click()
     assert yaml_of(page) == SEED.read_text() + "  ingress:\n    - {}\n"
+
+
+def test_a_selector_that_cannot_be_drawn_survives_another_name(page: Page) -> None:
+    odd = HTTP.replace("{app: web}", "{version: 1}")
+    upload(page, "web.yaml", odd)
+    page.get_by_role("button", name="Edit endpoint").click()
+    expect(dialog(page).get_by_text("Its selector is kept as it is")).to_be_visible()
+    dialog(page).get_by_label("Name of the policy").fill("shop")
+    dialog(page).get_by_role("button", name="Change").click()
+    assert yaml_of(page) == odd.replace("name: web", "name: shop")
+
+
+def test_http_rules_do_not_go_with_their_ports(page: Page) -> None:
+    upload(page, "web.yaml", HTTP)
+    page.get_by_role("button", name="Edit app=a").click()
+    dialog(page).get_by_label("Ports").fill("")
+    dialog(page).get_by_role("button", name="Change").click()
+    expect(dialog(page).get_by_role("alert")).to_contain_text("rules.http")
+    dialog(page).get_by_role("button", name="Cancel").click()
+    assert yaml_of(page) == HTTP
+
+
+def test_icmp_types_take_the_place_of_ports(page: Page) -> None:
+    plain = HTTP.replace("      rules: {http: [{method: GET}]}\n", "")
+    upload(page, "web.yaml", plain)
+    page.get_by_role("button", name="Edit app=a").click()
+    ports = dialog(page).get_by_label("Ports")
+    ports.fill("80, icmp/8")
+    dialog(page).get_by_role("button", name="Change").click()
+    expect(dialog(page).get_by_role("alert")).to_contain_text("one rule for each")
+    ports.fill("icmp/8")
+    dialog(page).get_by_role("button", name="Change").click()
+    expect(dialog(page)).to_have_count(0)
+    assert yaml_of(page) == plain.replace(
+        '    toPorts:\n    - ports: [{port: "80", protocol: TCP}]\n',
+        "    icmps:\n    - fields:\n      - family: IPv4\n        type: 8\n",
+    )
+
+
+def test_several_peers_in_the_place_of_one_share_all_of_its_rule(page: Page) -> None:
+    names = HTTP.replace("ingress:", "egress:").replace(
+        "fromEndpoints:\n    - matchLabels: {app: a}", "toFQDNs:\n    - matchName: a.io"
+    )
+    upload(page, "web.yaml", names)
+    page.get_by_role("button", name="Edit a.io").click()
+    dialog(page).get_by_label("Name", exact=True).fill("a.io, b.io")
+    dialog(page).get_by_role("button", name="Change").click()
+    assert yaml_of(page) == names.replace("a.io\n", "a.io\n    - matchName: b.io\n")

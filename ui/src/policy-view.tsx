@@ -2,8 +2,7 @@
 import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
-import type { Change } from "./model/change";
-import { applyChanges } from "./model/change";
+import { type Act, applyChanges } from "./model/change";
 import { type Block, type Drawing, draw } from "./model/draw";
 import { objectsOf } from "./model/objects";
 import { selectorText } from "./model/selector";
@@ -166,16 +165,16 @@ function Editor({ onOpen }: { onOpen: () => void }) {
     if (found !== undefined) showLine(name, lineAt(source, found.doc, path));
   });
 
-  const act = useLatest((changes: readonly Change[], why: string): boolean => {
+  const act: Act = useLatest((changes, why) => {
     try {
       editText(name, applyChanges(current, place.object, place.block, changes), why);
       setNotice(null);
       announce(why);
-      return true;
+      return null;
     } catch (error) {
       if (!(error instanceof EditError)) throw error;
       setNotice(error.message);
-      return false;
+      return error.message;
     }
   });
 

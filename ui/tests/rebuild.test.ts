@@ -12,6 +12,7 @@ import {
 } from "../src/model/draw";
 import {
   ANY_NAME,
+  addPeer,
   addRule,
   allowDns,
   removeCard,
@@ -26,6 +27,7 @@ import {
   switchDefaultDeny,
 } from "../src/model/edits";
 import { readObjects } from "../src/model/objects";
+import type { Peer } from "../src/model/peer";
 import { readSelector, type Selector, selectorText } from "../src/model/selector";
 import { emptyPolicy } from "../src/model/templates";
 import { MISSING, SEED, validPolicies } from "./policies";
@@ -291,6 +293,32 @@ spec:
       addRule(now, here, "egress", "allow", { peer: { kind: "any" }, ports: [], icmps: [], dns: null }),
     );
     expect(text).toBe(`${SEED}    - toEntities:\n        - all\n`);
+  });
+
+  test("a peer more has all that its rule has, also in a rule of its own", () => {
+    const text = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: a}
+spec:
+  endpointSelector: {}
+  ingress:
+  - fromEntities: [host]
+    toPorts:
+    - ports: [{port: "80"}]
+      rules: {http: [{method: GET}]}
+`;
+    const add = (peer: Peer) => change(text, (now, here) => addPeer(now, here.rules[0] as DrawnRule, peer));
+    expect(add({ kind: "entity", entity: "world" })).toBe(text.replace("[host]", "[host, world]"));
+    const other = readObjects(add({ kind: "cidr", cidr: "192.0.2.0/24", except: null, plain: true }))[0];
+    expect(other?.value["spec"]).toMatchObject({
+      ingress: [
+        { fromEntities: ["host"] },
+        {
+          fromCIDR: ["192.0.2.0/24"],
+          toPorts: [{ ports: [{ port: "80" }], rules: { http: [{ method: "GET" }] } }],
+        },
+      ],
+    });
   });
 
   test("taking ICMP types away leaves no empty list", () => {

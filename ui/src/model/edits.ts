@@ -21,7 +21,7 @@ import { memberOf, type NameItem, type Peer } from "./peer";
 import { type Icmp, icmpValue, type Port, portValue } from "./port";
 import { type Selector, selectorValue } from "./selector";
 import type { Path } from "./source";
-import type { Edit } from "./splice";
+import { type Edit, EditError } from "./splice";
 import { equal, isObject, type Json, type JsonObject, valueAt } from "./value";
 
 export interface NewRule {
@@ -233,16 +233,30 @@ export function setPeer(drawing: Drawing, block: Block, rule: DrawnRule, old: Dr
       { op: "set", path: [...rule.path, member], value },
     ];
   }
+  return [ruleBeside(drawing, rule, peer), ...removePeer(drawing, block, rule, old)];
+}
+
+/** One more peer beside those of a rule, with all that the rule has, also what is kept of it. */
+export function addPeer(drawing: Drawing, rule: DrawnRule, peer: Peer): Edit[] {
+  const item = memberOf(peer, drawing.kind, rule.direction);
+  if (item !== null && rule.lists.length === 1 && rule.lists[0] === item.member) {
+    return [{ op: "append", path: [...rule.path, item.member], value: item.value }];
+  }
+  return [ruleBeside(drawing, rule, peer)];
+}
+
+/** A rule with another peer and everything else of `rule`. */
+function ruleBeside(drawing: Drawing, rule: DrawnRule, peer: Peer): Edit {
   const value = (inObject(drawing, rule.path) ?? {}) as JsonObject;
   const others = Object.fromEntries(Object.entries(value).filter(([key]) => !rule.lists.includes(key)));
   const mine = ruleValue(drawing.kind, rule.direction, { peer, ports: [], icmps: [], dns: null });
-  return [
-    { op: "append", path: rule.path.slice(0, -1), value: { ...mine, ...others } },
-    ...removePeer(drawing, block, rule, old),
-  ];
+  return { op: "append", path: rule.path.slice(0, -1), value: { ...mine, ...others } };
 }
 
-/** The ports of a group (null: of a new one), keeping the entries that stay as they are written. */
+/**
+ * The ports of a group (null: of a new one), keeping the entries that stay as they are written. Taking all away takes
+ * the group away, but not with something in it that is kept.
+ */
 export function setPorts(drawing: Drawing, rule: DrawnRule, group: PortGroup | null, ports: Port[]): Edit[] {
   const kubernetes = drawing.kind === "NetworkPolicy";
   if (group === null) {
@@ -255,6 +269,10 @@ export function setPorts(drawing: Drawing, rule: DrawnRule, group: PortGroup | n
   if (ports.length === 0) {
     if (group.ports.length === 0) return [];
     if (kubernetes) return [{ op: "remove", path: [...rule.path, "ports"] }];
+    const kept = rule.kept.find((one) => equal(one.path.slice(0, group.path.length), group.path));
+    if (kept !== undefined) {
+      throw new EditError(`\`${kept.label}\` would go with these ports: take it away in the text first`);
+    }
     const last = (rule.groups ?? []).length === 1;
     return [{ op: "remove", path: last ? [...rule.path, "toPorts"] : group.path }];
   }
