@@ -187,3 +187,21 @@ def test_several_peers_in_the_place_of_one_share_all_of_its_rule(page: Page) -> 
     dialog(page).get_by_label("Name", exact=True).fill("a.io, b.io")
     dialog(page).get_by_role("button", name="Change").click()
     assert yaml_of(page) == names.replace("a.io\n", "a.io\n    - matchName: b.io\n")
+
+
+def test_a_click_before_the_canvas_is_drawn_again_changes_no_other_rule(page: Page) -> None:
+    """Of long texts the drawing waits for a pause of typing; its places are those of the text before."""
+    rules = "".join(f"  - toCIDR: [198.51.{number // 256}.{number % 256}/32]\n" for number in range(1500))
+    long = HTTP + "  egress:\n" + rules
+    upload(page, "long.yaml", long)
+    first = page.get_by_role("button", name="Remove 198.51.0.0/32")
+    expect(first).to_be_visible()
+    page.get_by_role("textbox", name="YAML of the policy").get_by_text("egress").click()
+    page.keyboard.press("End")
+    more = "\n- toCIDR: [203.0.113.9/32]"
+    page.keyboard.insert_text(more)
+    first.evaluate("button => button.click()")
+    page.wait_for_timeout(1500)
+    text = yaml_of(page)
+    assert "203.0.113.9/32" in text
+    assert "198.51.0.1/32" in text

@@ -1,5 +1,14 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
-import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import {
+  lazy,
+  Suspense,
+  type SyntheticEvent,
+  useDeferredValue,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
 import { type Act, applyChanges } from "./model/change";
@@ -51,6 +60,7 @@ export function PolicyView() {
   useDroppedFiles(take);
   return (
     <>
+      {input}
       {notice}
       {unread && (
         <p className="notice deny" role="alert">
@@ -64,7 +74,6 @@ export function PolicyView() {
 
 /** Undo and redo wherever the focus is, but in a field that has its own. */
 function useHistoryKeys() {
-      {input}
   const { undo, redo } = useWorkspace();
   const keys = useLatest((event: KeyboardEvent) => {
     if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
@@ -110,6 +119,7 @@ function useSharedFiles(): boolean {
   const announce = useAnnounce();
   const packed = query.get("p");
   const openAll = useLatest(open);
+  const [unread, setUnread] = useState(false);
   useEffect(() => {
     if (packed === null) return;
     redirect("policy");
@@ -119,8 +129,8 @@ function useSharedFiles(): boolean {
       for (const file of found) openAll(file, "open the link");
       announce("the policies of the link are open");
     });
-  const [unread, setUnread] = useState(false);
   }, [packed, announce, openAll]);
+  return unread;
 }
 
 function Editor({ onOpen }: { onOpen: () => void }) {
@@ -129,7 +139,6 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const file = workspace.file ?? files[0];
   const { query } = useRoute();
   const announce = useAnnounce();
-  return unread;
   const [reveal, setReveal] = useState<Reveal | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
   const [view, setView] = useState<"one" | "union">("one");
@@ -143,7 +152,15 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const seen = useMemo(() => ({ name, text: current, object, block }), [name, current, object, block]);
   // Typing does not wait for the drawing, and the drawing of a long text waits for a pause.
   const pause = workspace.typing && current.length > LONG ? 500 : 0;
-  const { shown, wrong } = useShown(useDeferredValue(useSettled(seen, pause)));
+  const settled = useDeferredValue(useSettled(seen, pause));
+  const { shown, wrong } = useShown(settled);
+  // What the canvas shows has its places in the text that it was drawn from: until it is drawn again it takes nothing.
+  const hold = (event: SyntheticEvent) => {
+    if (settled === seen) return;
+    event.preventDefault();
+    event.stopPropagation();
+    announce("the canvas is being drawn from the text");
+  };
 
   const goLine = useLatest((name: string, line: number, focus: boolean) => {
     go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
@@ -207,7 +224,12 @@ function Editor({ onOpen }: { onOpen: () => void }) {
       <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} onOpen={onOpen} />
       <FileList goLine={goLine} />
       <div className="policy-grid">
-        <section className="canvas-pane" aria-label="Canvas">
+        <section
+          className="canvas-pane"
+          aria-label="Canvas"
+          onClickCapture={hold}
+          onKeyDownCapture={(event) => event.key !== "Tab" && hold(event)}
+        >
           <div className="row pane-head">
             <button type="button" aria-pressed={view === "one"} onClick={() => setView("one")}>
               This policy
