@@ -330,6 +330,36 @@ def test_hostile_text_stays_text(page: Page) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
+def test_all_together_stays_with_its_workload_while_one_looks_at_a_rule(page: Page) -> None:
+    upload(page, "dns.yaml", SEEDS.read_text().replace("matchLabels:\n      app: backend", "{}"))
+    upload(page, "seed.yaml", SEEDS.read_text())
+    page.get_by_role("button", name="All together").click()
+    workload = page.get_by_role("region", name="Workload")
+    expect(workload).to_contain_text("app=backend")
+    with_dns = page.get_by_role("region", name="Canvas").get_by_role("button", name=re.compile("spec.egress"))
+    for number in range(with_dns.count()):
+        with_dns.nth(number).click()
+    page.get_by_role("button", name="dns.yaml", exact=True).click()
+    page.wait_for_timeout(300)
+    expect(workload).to_contain_text("app=backend")
+
+
+def test_an_answer_says_what_it_leaves_out(page: Page) -> None:
+    upload(page, "seed.yaml", SEEDS.read_text())
+    upload(page, "broken.yaml", BROKEN)
+    upload(page, "torn.yaml", "kind: [\n")
+    panel = page.get_by_role("region", name="Checks and questions")
+    panel.get_by_role("button", name="Try it").click()
+    panel.get_by_role("button", name="Try it").last.click()
+    answer = panel.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("Without 1 object with problems, 1 file that cannot be read")
+    panel.get_by_label("Protocol").select_option("ICMP")
+    panel.get_by_label("ICMP type").fill("300")
+    panel.get_by_role("button", name="Try it").last.click()
+    expect(panel.get_by_text("a number up to 255")).to_be_visible()
+    expect(answer).to_have_count(0)
+
+
 def test_try_it_says_why_and_puts_the_patch_in(page: Page) -> None:
     upload(page, "seed.yaml", SEEDS.read_text())
     panel = page.get_by_role("region", name="Checks and questions")

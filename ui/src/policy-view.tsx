@@ -51,6 +51,12 @@ interface Shown {
   stale: boolean;
 }
 
+/** A workload, as the fields for one have it. */
+interface Subject {
+  namespace: string;
+  labels: string;
+}
+
 export function PolicyView() {
   const { files } = useWorkspace();
   // One for all buttons: what it says of a file outlives the page of the beginning.
@@ -141,7 +147,8 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const announce = useAnnounce();
   const [reveal, setReveal] = useState<Reveal | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
-  const [view, setView] = useState<"one" | "union">("one");
+  // The workload whose policies are all drawn; null for the one policy. It stays while one looks through their rules.
+  const [union, setUnion] = useState<{ of: Subject; nth: number } | null>(null);
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
   const [fixing, setFixing] = useState<Remark | null>(null);
   const { live } = useSession();
@@ -231,20 +238,24 @@ function Editor({ onOpen }: { onOpen: () => void }) {
           onKeyDownCapture={(event) => event.key !== "Tab" && hold(event)}
         >
           <div className="row pane-head">
-            <button type="button" aria-pressed={view === "one"} onClick={() => setView("one")}>
+            <button type="button" aria-pressed={union === null} onClick={() => setUnion(null)}>
               This policy
             </button>
-            <button type="button" aria-pressed={view === "union"} onClick={() => setView("union")}>
+            <button
+              type="button"
+              aria-pressed={union !== null}
+              onClick={() => setUnion({ of: subject, nth: (union?.nth ?? 0) + 1 })}
+            >
               All together
             </button>
-            {view === "one" && shown !== null && <BlockChoice shown={shown} />}
+            {union === null && shown !== null && <BlockChoice shown={shown} />}
           </div>
           {notice !== null && (
             <p className="notice deny" role="alert">
               {notice}
             </p>
           )}
-          {view === "one" && unreadable !== null && (
+          {union === null && unreadable !== null && (
             <p className={`notice ${shown === null ? "deny" : "warn"}`} role="status">
               <button
                 type="button"
@@ -257,8 +268,8 @@ function Editor({ onOpen }: { onOpen: () => void }) {
               {shown?.stale && " The canvas shows it as it was before."}
             </p>
           )}
-          {view === "union" ? (
-            <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
+          {union !== null ? (
+            <UnionCanvas key={union.nth} show={showLine} subject={union.of} />
           ) : shown === null ? (
             <p className="quiet padded">
               {unreadable === null ? undrawable(seen.text, seen.object) : "There is nothing to draw yet."} The
@@ -357,7 +368,7 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
 }
 
 /** A workload that the policy selects: the one to ask about first. */
-function subjectOf(shown: Shown | null): { namespace: string; labels: string } {
+function subjectOf(shown: Shown | null): Subject {
   const selector = shown?.block.subject?.selector;
   const chosen = (selector?.matchExpressions ?? []).flatMap((one) =>
     one.operator === "In" && one.values?.[0] ? [[one.key, one.values[0]]] : [],
