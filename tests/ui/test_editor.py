@@ -274,6 +274,23 @@ def test_keys_are_offered_within_braces_too(page: Page) -> None:
     expect(page.get_by_role("switch", name="Default deny for ingress")).to_be_checked()
 
 
+def test_letters_that_hide_what_a_line_says_are_shown(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED.replace("# the names", "# the \u202enames\u200b"))
+    expect(page.locator(".cm-specialChar")).to_have_count(2)
+
+
+def test_each_file_says_what_is_wrong_with_it(page: Page) -> None:
+    """Findings too: they are marked in its text."""
+    upload(
+        page,
+        "deny.yaml",
+        SEEDS.read_text().replace("kubernetes.io", '"*.io"').replace("matchName", "matchPattern"),
+    )
+    upload(page, "shop.yaml", COMMENTED)
+    files = page.get_by_role("navigation", name="Open files")
+    expect(files.get_by_role("button", name=re.compile("^deny.yaml .*1 warning"))).to_be_visible()
+
+
 def test_a_policy_that_is_begun_is_no_fault(page: Page) -> None:
     page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
     tab = page.get_by_role("button", name="Checks")
