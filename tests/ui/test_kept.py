@@ -35,8 +35,14 @@ def address() -> Iterator[str]:
 
 
 def files(page: Page) -> list[str]:
-    return (
-        page.get_by_role("navigation", name="Open files").locator("li > button:first-child").all_inner_texts()
+    buttons = page.get_by_role("navigation", name="Open files").locator("li > button:first-child")
+    return [text.split()[0] for text in buttons.all_inner_texts()]
+
+
+def file_of(page: Page, name: str) -> Locator:
+    """Its button, whatever is counted at it."""
+    return page.get_by_role("navigation", name="Open files").get_by_role(
+        "button", name=re.compile(f"^{name}")
     )
 
 
@@ -99,7 +105,7 @@ def test_back_does_not_open_a_link_again(page: Page, browser: Browser, address: 
         other.evaluate("link => { location.href = link }", link)
         assert yaml_of(other) == HTTP
         other.go_back()
-        expect(other.get_by_role("button", name="shop.yaml", exact=True)).to_be_visible()
+        expect(file_of(other, "shop.yaml")).to_be_visible()
         other.evaluate("link => { location.href = link }", link)
         expect(other).to_have_url(re.compile("#/policy$"))
         other.wait_for_timeout(300)
@@ -133,12 +139,31 @@ def test_undo_shows_the_file_that_it_changes(page: Page) -> None:
     page.get_by_role("switch", name="Default deny for egress").click()
     upload(page, "seed.yaml", SEED.read_text())
     page.get_by_role("switch", name="Default deny for ingress").click()
-    page.get_by_role("button", name="shop.yaml", exact=True).click()
+    file_of(page, "shop.yaml").click()
     page.get_by_role("button", name="Undo").click()
     assert yaml_of(page) == SEED.read_text()
-    page.get_by_role("button", name="shop.yaml", exact=True).click()
+    file_of(page, "shop.yaml").click()
     page.get_by_role("button", name="Redo").click()
     assert yaml_of(page) == SEED.read_text() + "  ingress:\n    - {}\n"
+
+
+def test_changes_are_told_from_what_was_opened(page: Page) -> None:
+    upload(page, "web.yaml", HTTP)
+    upload(page, "seed.yaml", SEED.read_text())
+    changes = page.get_by_role("button", name="Changes …")
+    expect(changes).to_be_disabled()
+    page.get_by_role("switch", name="Default deny for ingress").click()
+    file_of(page, "web.yaml").click()
+    page.get_by_role("switch", name="Default deny for egress").click()
+    page.reload()
+    changes.click()
+    expect(dialog(page).get_by_role("region", name="Changes of web.yaml")).to_contain_text("egress:")
+    expect(dialog(page).get_by_role("region", name="Changes of seed.yaml")).to_contain_text("ingress:")
+    downloads: list[str] = []
+    page.on("download", lambda one: downloads.append(one.suggested_filename))
+    dialog(page).get_by_role("button", name="Download all 2").click()
+    page.wait_for_timeout(500)
+    assert sorted(downloads) == ["seed.yaml", "web.yaml"]
 
 
 def test_a_selector_that_cannot_be_drawn_survives_another_name(page: Page) -> None:

@@ -4,13 +4,14 @@ import type { Block, Drawing } from "../model/draw";
 import { Dialog } from "../shell/dialog";
 import { download } from "../shell/transfer";
 import { useWorkspace } from "../workspace/workspace";
+import { ChangesDialog } from "./changes-dialog";
 import { ConvertDialog } from "./convert-dialog";
 import { NewPolicy } from "./new-policy";
 import { ShortcutsDialog } from "./shortcuts-dialog";
 
 const ShareDialog = lazy(() => import("../export/share-dialog"));
 
-type Open = "new" | "convert" | "share" | "keys" | null;
+type Open = "new" | "changes" | "convert" | "share" | "keys" | null;
 
 interface Props {
   drawing: Drawing | null;
@@ -19,7 +20,7 @@ interface Props {
 }
 
 export function Toolbar({ drawing, block, onOpen }: Props) {
-  const { file, undoes, redoes, undo, redo } = useWorkspace();
+  const { file, changed, undoes, redoes, undo, redo } = useWorkspace();
   const [open, setOpen] = useState<Open>(null);
   const close = () => setOpen(null);
   return (
@@ -45,6 +46,9 @@ export function Toolbar({ drawing, block, onOpen }: Props) {
         <button type="button" disabled={redoes === null} title={redoes ?? undefined} onClick={redo}>
           Redo
         </button>
+        <button type="button" disabled={changed.length === 0} onClick={() => setOpen("changes")}>
+          Changes …
+        </button>
         <span className="divider" />
         <button type="button" disabled={drawing === null} onClick={() => setOpen("convert")}>
           Kind …
@@ -61,6 +65,7 @@ export function Toolbar({ drawing, block, onOpen }: Props) {
           <NewPolicy onDone={close} />
         </Dialog>
       )}
+      {open === "changes" && <ChangesDialog onClose={close} />}
       {open === "convert" && drawing !== null && <ConvertDialog drawing={drawing} onClose={close} />}
       {open === "share" && (
         <Suspense>

@@ -5,7 +5,7 @@ export function download(name: string, content: string | Blob, type = "text/plai
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = name;
+  link.download = name.split(/[\\/]/).at(-1) ?? name; // of a path the browser would make one long word
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

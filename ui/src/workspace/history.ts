@@ -24,6 +24,8 @@ export interface Workspace {
   now: Point;
   future: readonly Point[];
   place: Place;
+  /** The files as they were when they were opened, also of those that are closed. */
+  opened: readonly PolicyFile[];
   /** The file that is being typed in, and the time of the last key in ms; null after anything else. */
   typing: { file: string; at: number } | null;
 }
@@ -34,7 +36,7 @@ export type WorkspaceAction =
   | { type: "open"; file: PolicyFile; why: string }
   | { type: "typed"; file: string; text: string; at: number }
   /** What the page begins with, before what was opened while it was asked for. */
-  | { type: "load"; files: readonly PolicyFile[] }
+  | { type: "load"; files: readonly PolicyFile[]; opened: readonly PolicyFile[] }
   | { type: "go"; place: Partial<Place> }
   | { type: "undo" }
   | { type: "redo" };
@@ -42,8 +44,9 @@ export type WorkspaceAction =
 const LONGEST = 300; // points kept
 const PAUSE = 1000; // ms after which typing is a new point
 
-export function workspaceOf(files: readonly PolicyFile[]): Workspace {
+export function workspaceOf(files: readonly PolicyFile[], opened: readonly PolicyFile[] = files): Workspace {
   return {
+    opened,
     past: [],
     now: { files, why: "" },
     future: [],
@@ -57,7 +60,7 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
     case "load":
       return state.now.files.reduce(
         (before, file) => reduce(before, { type: "open", file, why: "open" }),
-        workspaceOf(action.files),
+        workspaceOf(action.files, action.opened),
       );
     case "go":
       return { ...state, place: within({ ...state.place, ...action.place }, state.now.files) };
@@ -72,12 +75,16 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       if (open !== undefined) return { ...state, place: { file: open.name, object: 0, block: 0 } };
       const name = freeName(state.now.files, action.file.name);
       const files = [...state.now.files, { name, text }];
-      return reduce(state, {
-        type: "edit",
-        files,
-        why: action.why,
-        place: { file: name, object: 0, block: 0 },
-      });
+      const opened = [...state.opened.filter((file) => file.name !== name), { name, text }];
+      return reduce(
+        { ...state, opened },
+        {
+          type: "edit",
+          files,
+          why: action.why,
+          place: { file: name, object: 0, block: 0 },
+        },
+      );
     }
     case "typed": {
       const files = withText(state.now.files, action.file, action.text);
@@ -92,6 +99,7 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       const before = state.past.at(-1);
       if (before === undefined) return state;
       return {
+        ...state,
         past: state.past.slice(0, -1),
         now: before,
         future: [state.now, ...state.future],
@@ -103,6 +111,7 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       const [after, ...future] = state.future;
       if (after === undefined) return state;
       return {
+        ...state,
         past: [...state.past, state.now],
         now: after,
         future,
@@ -111,6 +120,11 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       };
     }
   }
+}
+
+/** The open files that are not as they were opened. */
+export function changedFiles({ now, opened }: Workspace): PolicyFile[] {
+  return now.files.filter((file) => opened.find((one) => one.name === file.name)?.text !== file.text);
 }
 
 export function withText(files: readonly PolicyFile[], name: string, text: string): readonly PolicyFile[] {
