@@ -356,7 +356,9 @@ def test_all_together_stays_with_its_workload_while_one_looks_at_a_rule(page: Pa
     with_dns = page.get_by_role("region", name="Canvas").get_by_role("button", name=re.compile("spec.egress"))
     for number in range(with_dns.count()):
         with_dns.nth(number).click()
-    page.get_by_role("button", name="dns.yaml", exact=True).click()
+    page.get_by_role("navigation", name="Open files").get_by_role(
+        "button", name=re.compile("^dns.yaml")
+    ).click()
     page.wait_for_timeout(300)
     expect(workload).to_contain_text("app=backend")
 
