@@ -279,6 +279,18 @@ def test_letters_that_hide_what_a_line_says_are_shown(page: Page) -> None:
     expect(page.locator(".cm-specialChar")).to_have_count(2)
 
 
+def test_what_a_hidden_line_end_begins_is_not_passed_over(page: Page) -> None:
+    """kubectl reads a rule there: a canvas without it would lie."""
+    upload(
+        page,
+        "shop.yaml",
+        COMMENTED.replace("# the names", "# the names\u2028  ingress: [{fromEntities: [world]}]"),
+    )
+    canvas = page.get_by_role("region", name="Canvas")
+    expect(canvas.get_by_text("U+2028 ends a line")).to_be_visible()
+    expect(canvas.get_by_role("button", name="Line 10")).to_be_visible()
+
+
 def test_each_file_says_what_is_wrong_with_it(page: Page) -> None:
     """Findings too: they are marked in its text."""
     upload(
