@@ -341,6 +341,14 @@ def test_what_stands_behind_an_alias_is_said_to_be_text(page: Page) -> None:
     page.get_by_role("button", name="Remove *.example.com").first.click()
     expect(page.get_by_role("alert").get_by_text("anchor `&names`")).to_be_visible()
     assert yaml_of(page) == shared
+    page.get_by_role("button", name="Edit *.example.com").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("*.example.org")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("anchor `&names`")
+    dialog.get_by_role("button", name="Cancel").click()
+    upload(page, "other.yaml", COMMENTED)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_link_holds_the_policy_and_not_the_token(page: Page, browser: Browser) -> None:
@@ -373,6 +381,19 @@ def test_all_together_stays_with_its_workload_while_one_looks_at_a_rule(page: Pa
     ).click()
     page.wait_for_timeout(300)
     expect(workload).to_contain_text("app=backend")
+
+
+def test_a_unit_test_is_copied_and_the_button_says_so(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    upload(page, "seed.yaml", SEEDS.read_text())
+    panel = page.get_by_role("region", name="Checks and questions")
+    panel.get_by_role("button", name="Try it").click()
+    panel.get_by_role("button", name="Try it").last.click()
+    panel.get_by_role("button", name="Make a unit test").click()
+    panel.get_by_role("button", name="Copy").click()
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == panel.get_by_role("region", name="Unit test").inner_text().strip()
 
 
 def test_an_answer_says_what_it_leaves_out(page: Page) -> None:

@@ -146,7 +146,7 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const { query } = useRoute();
   const announce = useAnnounce();
   const [reveal, setReveal] = useState<Reveal | null>(null);
-  const [notice, setNotice] = useState<string | null>(null);
+  const [refusal, setRefusal] = useState<{ name: string; text: string; why: string } | null>(null);
   // The workload whose policies are all drawn; null for the one policy. It stays while one looks through their rules.
   const [union, setUnion] = useState<{ of: Subject; nth: number } | null>(null);
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
@@ -192,12 +192,12 @@ function Editor({ onOpen }: { onOpen: () => void }) {
   const act: Act = useLatest((changes, why) => {
     try {
       editText(name, applyChanges(current, place.object, place.block, changes), why);
-      setNotice(null);
+      setRefusal(null);
       announce(why);
       return null;
     } catch (error) {
       if (!(error instanceof EditError)) throw error;
-      setNotice(error.message);
+      setRefusal({ name, text: current, why: error.message });
       return error.message;
     }
   });
@@ -250,9 +250,9 @@ function Editor({ onOpen }: { onOpen: () => void }) {
             </button>
             {union === null && shown !== null && <BlockChoice shown={shown} />}
           </div>
-          {notice !== null && (
+          {refusal?.name === name && refusal.text === current && (
             <p className="notice deny" role="alert">
-              {notice}
+              {refusal.why}
             </p>
           )}
           {union === null && unreadable !== null && (

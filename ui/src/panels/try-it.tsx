@@ -191,24 +191,27 @@ function Answer({ explanation, files, show, onPatch }: AnswerProps) {
           Make a unit test
         </button>
       </div>
-      {test && <UnitTest text={explanation.test} />}
+      {test && <UnitTest key={explanation.test} text={explanation.test} />}
     </section>
   );
 }
 
 function UnitTest({ text }: { text: string }) {
   const announce = useAnnounce();
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    const done = await copyText(text);
+    setCopied(done);
+    announce(done ? "copied" : "not copied");
+  };
   return (
     <figure className="diff">
       <figcaption className="row">
         <span className="grow">
           For <span className="mono">namewall test</span>
         </span>
-        <button
-          type="button"
-          onClick={() => copyText(text).then((done) => announce(done ? "copied" : "not copied"))}
-        >
-          Copy
+        <button type="button" onClick={copy}>
+          {copied ? "Copied" : "Copy"}
         </button>
         <button type="button" onClick={() => download("policy-test.yaml", text, "application/yaml")}>
           Download
