@@ -330,7 +330,7 @@ def test_json_stays_json_and_words_stay_text(page: Page) -> None:
     page.get_by_role("button", name="Edit endpoint").click()
     page.get_by_label("Labels of the pods it is about").fill("app=yes")
     page.get_by_role("button", name="Change", exact=True).click()
-    assert 'app: "yes"' in yaml_of(page)
+    assert 'app:   "yes"    # odd spacing stays' in yaml_of(page)
     checks = page.get_by_role("region", name="Checks and questions")
     expect(checks.get_by_text("2 of 2 objects accepted")).to_be_visible()
 
