@@ -116,6 +116,15 @@ test.each<[keyof typeof form, Partial<typeof form>]>([
   expect(errors[field]).toMatch(/\w/);
 });
 
+test.each([
+  ["https://kubernetes.io/docs", "the rest of the link"],
+  ["kubernetes.io:443", "a field of its own"],
+  ["a..io", "before one of its dots"],
+  ["münchen.de", "letters, digits"],
+])("%s is no name, and why is said", (names, why) => {
+  expect(peersOf({ ...form, names }, "CiliumNetworkPolicy", null).errors.names).toContain(why);
+});
+
 test.each(["443/FOO", "70000", "9-8", "!", "icmp", "53/"])("%s is no port", (text) => {
   expect(readPorts(text, false)).toMatch(/`/);
 });
