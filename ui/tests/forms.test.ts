@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { emptyForm, formKinds, formOf, peersOf } from "../src/canvas/peer-form";
 import { type Drawing, draw } from "../src/model/draw";
 import { KINDS, readObjects } from "../src/model/objects";
-import { memberOf, type Peer } from "../src/model/peer";
+import { memberOf, type Peer, peerText } from "../src/model/peer";
 import { portText, portValue, readPorts } from "../src/model/port";
 import { MISSING, validPolicies } from "./policies";
 
@@ -138,6 +138,11 @@ test("a range has numbers at both ends, a name may end in one", () => {
     ],
     icmps: [],
   });
+});
+
+test("a peer that is kept is shown as YAML has it", () => {
+  const value = { cidrGroupRef: "office", except: ["192.0.2.0/25"] };
+  expect(peerText({ kind: "kept", value })).toBe('cidrGroupRef: office, except: ["192.0.2.0/25"]');
 });
 
 test("kinds say what they can", () => {
