@@ -274,6 +274,35 @@ def test_keys_are_offered_within_braces_too(page: Page) -> None:
     expect(page.get_by_role("switch", name="Default deny for ingress")).to_be_checked()
 
 
+def test_letters_that_hide_what_a_line_says_are_shown(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED.replace("# the names", "# the \u202enames\u200b"))
+    expect(page.locator(".cm-specialChar")).to_have_count(2)
+
+
+def test_what_a_hidden_line_end_begins_is_not_passed_over(page: Page) -> None:
+    """kubectl reads a rule there: a canvas without it would lie."""
+    upload(
+        page,
+        "shop.yaml",
+        COMMENTED.replace("# the names", "# the names\u2028  ingress: [{fromEntities: [world]}]"),
+    )
+    canvas = page.get_by_role("region", name="Canvas")
+    expect(canvas.get_by_text("U+2028 ends a line")).to_be_visible()
+    expect(canvas.get_by_role("button", name="Line 10")).to_be_visible()
+
+
+def test_each_file_says_what_is_wrong_with_it(page: Page) -> None:
+    """Findings too: they are marked in its text."""
+    upload(
+        page,
+        "deny.yaml",
+        SEEDS.read_text().replace("kubernetes.io", '"*.io"').replace("matchName", "matchPattern"),
+    )
+    upload(page, "shop.yaml", COMMENTED)
+    files = page.get_by_role("navigation", name="Open files")
+    expect(files.get_by_role("button", name=re.compile("^deny.yaml .*1 warning"))).to_be_visible()
+
+
 def test_a_policy_that_is_begun_is_no_fault(page: Page) -> None:
     page.get_by_role("button", name="CiliumNetworkPolicy", exact=True).click()
     tab = page.get_by_role("button", name="Checks")
@@ -301,7 +330,7 @@ def test_json_stays_json_and_words_stay_text(page: Page) -> None:
     page.get_by_role("button", name="Edit endpoint").click()
     page.get_by_label("Labels of the pods it is about").fill("app=yes")
     page.get_by_role("button", name="Change", exact=True).click()
-    assert 'app: "yes"' in yaml_of(page)
+    assert 'app:   "yes"    # odd spacing stays' in yaml_of(page)
     checks = page.get_by_role("region", name="Checks and questions")
     expect(checks.get_by_text("2 of 2 objects accepted")).to_be_visible()
 
@@ -312,6 +341,14 @@ def test_what_stands_behind_an_alias_is_said_to_be_text(page: Page) -> None:
     page.get_by_role("button", name="Remove *.example.com").first.click()
     expect(page.get_by_role("alert").get_by_text("anchor `&names`")).to_be_visible()
     assert yaml_of(page) == shared
+    page.get_by_role("button", name="Edit *.example.com").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("*.example.org")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("anchor `&names`")
+    dialog.get_by_role("button", name="Cancel").click()
+    upload(page, "other.yaml", COMMENTED)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_link_holds_the_policy_and_not_the_token(page: Page, browser: Browser) -> None:
@@ -328,6 +365,51 @@ def test_hostile_text_stays_text(page: Page) -> None:
     upload(page, f"{evil}.yaml", COMMENTED.replace("name: shop,", f'name: "{evil}",'))
     expect(page.get_by_text(evil).first).to_be_visible()
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_all_together_stays_with_its_workload_while_one_looks_at_a_rule(page: Page) -> None:
+    upload(page, "dns.yaml", SEEDS.read_text().replace("matchLabels:\n      app: backend", "{}"))
+    upload(page, "seed.yaml", SEEDS.read_text())
+    page.get_by_role("button", name="All together").click()
+    workload = page.get_by_role("region", name="Workload")
+    expect(workload).to_contain_text("app=backend")
+    with_dns = page.get_by_role("region", name="Canvas").get_by_role("button", name=re.compile("spec.egress"))
+    for number in range(with_dns.count()):
+        with_dns.nth(number).click()
+    page.get_by_role("navigation", name="Open files").get_by_role(
+        "button", name=re.compile("^dns.yaml")
+    ).click()
+    page.wait_for_timeout(300)
+    expect(workload).to_contain_text("app=backend")
+
+
+def test_a_unit_test_is_copied_and_the_button_says_so(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    upload(page, "seed.yaml", SEEDS.read_text())
+    panel = page.get_by_role("region", name="Checks and questions")
+    panel.get_by_role("button", name="Try it").click()
+    panel.get_by_role("button", name="Try it").last.click()
+    panel.get_by_role("button", name="Make a unit test").click()
+    panel.get_by_role("button", name="Copy").click()
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == panel.get_by_role("region", name="Unit test").inner_text().strip()
+
+
+def test_an_answer_says_what_it_leaves_out(page: Page) -> None:
+    upload(page, "seed.yaml", SEEDS.read_text())
+    upload(page, "broken.yaml", BROKEN)
+    upload(page, "torn.yaml", "kind: [\n")
+    panel = page.get_by_role("region", name="Checks and questions")
+    panel.get_by_role("button", name="Try it").click()
+    panel.get_by_role("button", name="Try it").last.click()
+    answer = panel.get_by_role("region", name="Answer")
+    expect(answer).to_contain_text("Without 1 object with problems, 1 file that cannot be read")
+    panel.get_by_label("Protocol").select_option("ICMP")
+    panel.get_by_label("ICMP type").fill("300")
+    panel.get_by_role("button", name="Try it").last.click()
+    expect(panel.get_by_text("a number up to 255")).to_be_visible()
+    expect(answer).to_have_count(0)
 
 
 def test_try_it_says_why_and_puts_the_patch_in(page: Page) -> None:

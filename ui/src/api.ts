@@ -307,6 +307,7 @@ async function send(path: string, body: unknown, signal?: AbortSignal): Promise<
   } catch {
     // no JSON: the status has to do
   }
+  if (answer.status === 413) message = "the open files are more than 4 MB together: close some of them";
   throw new ApiError(message, answer.status, field);
 }
 

@@ -1,9 +1,17 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
-import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import {
+  lazy,
+  Suspense,
+  type SyntheticEvent,
+  useDeferredValue,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "react";
 import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
-import type { Change } from "./model/change";
-import { applyChanges } from "./model/change";
+import { type Act, applyChanges } from "./model/change";
 import { type Block, type Drawing, draw } from "./model/draw";
 import { objectsOf } from "./model/objects";
 import { selectorText } from "./model/selector";
@@ -22,7 +30,7 @@ import { undrawable } from "./policy/undrawable";
 import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
 import { useLatest, useSettled } from "./shell/latest";
-import { navigate, useRoute } from "./shell/route";
+import { redirect, useRoute } from "./shell/route";
 import { useSession } from "./shell/session";
 import { unpack } from "./shell/transfer";
 import type { Place } from "./workspace/history";
@@ -43,16 +51,29 @@ interface Shown {
   stale: boolean;
 }
 
+/** A workload, as the fields for one have it. */
+interface Subject {
+  namespace: string;
+  labels: string;
+}
+
 export function PolicyView() {
   const { files } = useWorkspace();
-  const { take, notice } = useUpload();
-  useSharedFiles();
+  // One for all buttons: what it says of a file outlives the page of the beginning.
+  const { choose, take, input, notice } = useUpload();
+  const unread = useSharedFiles();
   useHistoryKeys();
   useDroppedFiles(take);
   return (
     <>
+      {input}
       {notice}
-      {files.length === 0 ? <Start /> : <Editor />}
+      {unread && (
+        <p className="notice deny" role="alert">
+          The link holds no policy that can be read: was it cut off?
+        </p>
+      )}
+      {files.length === 0 ? <Start onOpen={choose} /> : <Editor onOpen={choose} />}
     </>
   );
 }
@@ -97,33 +118,37 @@ function useDroppedFiles(take: (files: Iterable<File>) => Promise<void>) {
   }, [taken]);
 }
 
-/** A link that holds files (`#/policy?p=…`) opens them beside what is open. */
-function useSharedFiles() {
+/** A link that holds files (`#/policy?p=…`) opens them beside what is open. Was the last one broken? */
+function useSharedFiles(): boolean {
   const { query } = useRoute();
   const { open } = useWorkspace();
   const announce = useAnnounce();
   const packed = query.get("p");
   const openAll = useLatest(open);
+  const [unread, setUnread] = useState(false);
   useEffect(() => {
     if (packed === null) return;
-    navigate("policy");
+    redirect("policy");
     unpack(packed).then((found) => {
-      if (found === null || found.length === 0) return announce("the link holds no policy that can be read");
+      setUnread(found === null || found.length === 0);
+      if (found === null || found.length === 0) return;
       for (const file of found) openAll(file, "open the link");
       announce("the policies of the link are open");
     });
   }, [packed, announce, openAll]);
+  return unread;
 }
 
-function Editor() {
+function Editor({ onOpen }: { onOpen: () => void }) {
   const workspace = useWorkspace();
   const { files, place, go, editText, typed, undo, redo } = workspace;
   const file = workspace.file ?? files[0];
   const { query } = useRoute();
   const announce = useAnnounce();
   const [reveal, setReveal] = useState<Reveal | null>(null);
-  const [notice, setNotice] = useState<string | null>(null);
-  const [view, setView] = useState<"one" | "union">("one");
+  const [refusal, setRefusal] = useState<{ name: string; text: string; why: string } | null>(null);
+  // The workload whose policies are all drawn; null for the one policy. It stays while one looks through their rules.
+  const [union, setUnion] = useState<{ of: Subject; nth: number } | null>(null);
   const [panel, setPanel] = useState<"checks" | "try" | "cluster">("checks");
   const [fixing, setFixing] = useState<Remark | null>(null);
   const { live } = useSession();
@@ -134,7 +159,15 @@ function Editor() {
   const seen = useMemo(() => ({ name, text: current, object, block }), [name, current, object, block]);
   // Typing does not wait for the drawing, and the drawing of a long text waits for a pause.
   const pause = workspace.typing && current.length > LONG ? 500 : 0;
-  const { shown, wrong } = useShown(useDeferredValue(useSettled(seen, pause)));
+  const settled = useDeferredValue(useSettled(seen, pause));
+  const { shown, wrong } = useShown(settled);
+  // What the canvas shows has its places in the text that it was drawn from: until it is drawn again it takes nothing.
+  const hold = (event: SyntheticEvent) => {
+    if (settled === seen) return;
+    event.preventDefault();
+    event.stopPropagation();
+    announce("the canvas is being drawn from the text");
+  };
 
   const goLine = useLatest((name: string, line: number, focus: boolean) => {
     go({ file: name, ...placeOfLine(files.find((one) => one.name === name)?.text ?? "", line) });
@@ -146,7 +179,7 @@ function Editor() {
   const wantedLine = query.get("line");
   useEffect(() => {
     if (wantedFile === null) return;
-    navigate("policy");
+    redirect("policy");
     showLine(wantedFile, Number(wantedLine ?? "1"));
   }, [wantedFile, wantedLine, showLine]);
 
@@ -156,16 +189,16 @@ function Editor() {
     if (found !== undefined) showLine(name, lineAt(source, found.doc, path));
   });
 
-  const act = useLatest((changes: readonly Change[], why: string): boolean => {
+  const act: Act = useLatest((changes, why) => {
     try {
       editText(name, applyChanges(current, place.object, place.block, changes), why);
-      setNotice(null);
+      setRefusal(null);
       announce(why);
-      return true;
+      return null;
     } catch (error) {
       if (!(error instanceof EditError)) throw error;
-      setNotice(error.message);
-      return false;
+      setRefusal({ name, text: current, why: error.message });
+      return error.message;
     }
   });
 
@@ -195,25 +228,34 @@ function Editor() {
   return (
     <div className="policy">
       <h1 className="unseen">Policy editor</h1>
-      <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} />
+      <Toolbar drawing={shown?.drawing ?? null} block={shown?.block ?? null} onOpen={onOpen} />
       <FileList goLine={goLine} />
       <div className="policy-grid">
-        <section className="canvas-pane" aria-label="Canvas">
+        <section
+          className="canvas-pane"
+          aria-label="Canvas"
+          onClickCapture={hold}
+          onKeyDownCapture={(event) => event.key !== "Tab" && hold(event)}
+        >
           <div className="row pane-head">
-            <button type="button" aria-pressed={view === "one"} onClick={() => setView("one")}>
+            <button type="button" aria-pressed={union === null} onClick={() => setUnion(null)}>
               This policy
             </button>
-            <button type="button" aria-pressed={view === "union"} onClick={() => setView("union")}>
+            <button
+              type="button"
+              aria-pressed={union !== null}
+              onClick={() => setUnion({ of: subject, nth: (union?.nth ?? 0) + 1 })}
+            >
               All together
             </button>
-            {view === "one" && shown !== null && <BlockChoice shown={shown} />}
+            {union === null && shown !== null && <BlockChoice shown={shown} />}
           </div>
-          {notice !== null && (
+          {refusal?.name === name && refusal.text === current && (
             <p className="notice deny" role="alert">
-              {notice}
+              {refusal.why}
             </p>
           )}
-          {view === "one" && unreadable !== null && (
+          {union === null && unreadable !== null && (
             <p className={`notice ${shown === null ? "deny" : "warn"}`} role="status">
               <button
                 type="button"
@@ -226,8 +268,8 @@ function Editor() {
               {shown?.stale && " The canvas shows it as it was before."}
             </p>
           )}
-          {view === "union" ? (
-            <UnionCanvas key={`${subject.namespace} ${subject.labels}`} show={showLine} subject={subject} />
+          {union !== null ? (
+            <UnionCanvas key={union.nth} show={showLine} subject={union.of} />
           ) : shown === null ? (
             <p className="quiet padded">
               {unreadable === null ? undrawable(seen.text, seen.object) : "There is nothing to draw yet."} The
@@ -326,7 +368,7 @@ function placeOfLine(text: string, line: number): { object: number; block: numbe
 }
 
 /** A workload that the policy selects: the one to ask about first. */
-function subjectOf(shown: Shown | null): { namespace: string; labels: string } {
+function subjectOf(shown: Shown | null): Subject {
   const selector = shown?.block.subject?.selector;
   const chosen = (selector?.matchExpressions ?? []).flatMap((one) =>
     one.operator === "In" && one.values?.[0] ? [[one.key, one.values[0]]] : [],

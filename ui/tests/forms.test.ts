@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { emptyForm, formKinds, formOf, peersOf } from "../src/canvas/peer-form";
 import { type Drawing, draw } from "../src/model/draw";
 import { KINDS, readObjects } from "../src/model/objects";
-import { memberOf, type Peer } from "../src/model/peer";
+import { memberOf, type Peer, peerText } from "../src/model/peer";
 import { portText, portValue, readPorts } from "../src/model/port";
 import { MISSING, validPolicies } from "./policies";
 
@@ -116,8 +116,33 @@ test.each<[keyof typeof form, Partial<typeof form>]>([
   expect(errors[field]).toMatch(/\w/);
 });
 
+test.each([
+  ["https://kubernetes.io/docs", "the rest of the link"],
+  ["kubernetes.io:443", "a field of its own"],
+  ["a..io", "before one of its dots"],
+  ["münchen.de", "letters, digits"],
+])("%s is no name, and why is said", (names, why) => {
+  expect(peersOf({ ...form, names }, "CiliumNetworkPolicy", null).errors.names).toContain(why);
+});
+
 test.each(["443/FOO", "70000", "9-8", "!", "icmp", "53/"])("%s is no port", (text) => {
   expect(readPorts(text, false)).toMatch(/`/);
+});
+
+test("a range has numbers at both ends, a name may end in one", () => {
+  expect(readPorts("web-2, 80-81/UDP, 8080-tcp", false)).toEqual({
+    ports: [
+      { port: "web-2", endPort: null, protocol: "TCP" },
+      { port: "80", endPort: 81, protocol: "UDP" },
+      { port: "8080-tcp", endPort: null, protocol: "TCP" },
+    ],
+    icmps: [],
+  });
+});
+
+test("a peer that is kept is shown as YAML has it", () => {
+  const value = { cidrGroupRef: "office", except: ["192.0.2.0/25"] };
+  expect(peerText({ kind: "kept", value })).toBe('cidrGroupRef: office, except: ["192.0.2.0/25"]');
 });
 
 test("kinds say what they can", () => {

@@ -5,6 +5,7 @@ import {
   type Block,
   type Card,
   type Drawing,
+  type DrawnPeer,
   type DrawnRule,
   draw,
   isBare,
@@ -12,20 +13,24 @@ import {
 } from "../src/model/draw";
 import {
   ANY_NAME,
+  addPeer,
   addRule,
   allowDns,
   removeCard,
+  removePeer,
   removeRule,
   rename,
   setDescription,
   setDns,
   setIcmps,
   setNamespace,
+  setPeer,
   setPorts,
   setSubject,
   switchDefaultDeny,
 } from "../src/model/edits";
 import { readObjects } from "../src/model/objects";
+import type { Peer } from "../src/model/peer";
 import { readSelector, type Selector, selectorText } from "../src/model/selector";
 import { emptyPolicy } from "../src/model/templates";
 import { MISSING, SEED, validPolicies } from "./policies";
@@ -291,6 +296,83 @@ spec:
       addRule(now, here, "egress", "allow", { peer: { kind: "any" }, ports: [], icmps: [], dns: null }),
     );
     expect(text).toBe(`${SEED}    - toEntities:\n        - all\n`);
+  });
+
+  test("a peer more has all that its rule has, also in a rule of its own", () => {
+    const text = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: a}
+spec:
+  endpointSelector: {}
+  ingress:
+  - fromEntities: [host]
+    toPorts:
+    - ports: [{port: "80"}]
+      rules: {http: [{method: GET}]}
+`;
+    const add = (peer: Peer) => change(text, (now, here) => addPeer(now, here.rules[0] as DrawnRule, peer));
+    expect(add({ kind: "entity", entity: "world" })).toBe(text.replace("[host]", "[host, world]"));
+    const other = readObjects(add({ kind: "cidr", cidr: "192.0.2.0/24", except: null, plain: true }))[0];
+    expect(other?.value["spec"]).toMatchObject({
+      ingress: [
+        { fromEntities: ["host"] },
+        {
+          fromCIDR: ["192.0.2.0/24"],
+          toPorts: [{ ports: [{ port: "80" }], rules: { http: [{ method: "GET" }] } }],
+        },
+      ],
+    });
+  });
+
+  test("a selector changes in the labels that differ", () => {
+    const text = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: a}
+spec:
+    endpointSelector:
+        matchLabels: # who
+            # the shop's
+            "app": 'web' # quoted
+            tier: front
+    ingress:
+        - fromEndpoints:
+              - matchLabels: {app:   old, zone: a} # spaced
+              - matchExpressions:
+                    - {key: tier, operator: In, values: [a, b]} # tiers
+`;
+    const label = (from: string) => readSelector(from) as Selector;
+    const subject = (from: string) => change(text, (now, here) => setSubject(here, now.kind, label(from)));
+    expect(subject("app=web, tier=back")).toBe(text.replace("tier: front", "tier: back"));
+    expect(subject("app=web, layer=front")).toBe(text.replace("tier: front", "layer: front"));
+    expect(subject("app=web")).toBe(text.replace("            tier: front\n", ""));
+    expect(subject("app=web, tier=front, x=z")).toBe(
+      text.replace("tier: front\n", "tier: front\n            x: z\n"),
+    );
+    const peer = (nth: number, from: string): string =>
+      change(text, (now, here) => {
+        const rule = here.rules[0] as DrawnRule;
+        const pods: Peer = { kind: "pods", pods: label(from), namespaces: null };
+        return setPeer(now, here, rule, rule.peers[nth] as DrawnPeer, pods);
+      });
+    expect(peer(0, "app=new, zone=a")).toBe(text.replace("app:   old", "app:   new"));
+    expect(peer(1, "tier in (a, c)")).toBe(text.replace("[a, b]", "[a, c]"));
+  });
+
+  test("a peer goes with its list where the rule has others", () => {
+    const text = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: a}
+spec:
+  endpointSelector: {}
+  egress:
+  - toCIDR: [192.0.2.0/24]
+    toEntities: [host] # stays
+`;
+    const after = change(text, (now, here) => {
+      const rule = here.rules[0] as DrawnRule;
+      return removePeer(now, here, rule, rule.peers[0] as DrawnPeer);
+    });
+    expect(after).toBe(text.replace("toCIDR: [192.0.2.0/24]\n    ", ""));
   });
 
   test("taking ICMP types away leaves no empty list", () => {

@@ -9,6 +9,24 @@ import { MISSING, STYLES, validPolicies } from "./policies";
 
 const cases: [string, string, Edit, string][] = [
   [
+    "within brackets, the comment of the item before stays",
+    "a: [\n  1, # one\n  2, # two\n  3 # three\n]\n",
+    { op: "remove", path: ["a", 1] },
+    "a: [\n  1, # one\n  3 # three\n]\n",
+  ],
+  [
+    "within brackets, also where the last item goes",
+    "a: {\n  b: 1, # one\n  # on c\n  c: 2 # two\n}\n",
+    { op: "remove", path: ["a", "c"] },
+    "a: {\n  b: 1, # one\n}\n",
+  ],
+  [
+    "within brackets, with its line only where it is alone there",
+    "a: [1, # one\n  2, 3]\n",
+    { op: "remove", path: ["a", 1] },
+    "a: [1, # one\n   3]\n",
+  ],
+  [
     "a scalar keeps its quotes",
     "a: 'x' # c\nb: 1\n",
     { op: "set", path: ["a"], value: "y" },

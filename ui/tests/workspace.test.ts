@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  changedFiles,
   freeName,
   reduce,
   type Workspace,
@@ -87,4 +88,34 @@ describe("typing", () => {
 test("a file that is there gets a name of its own", () => {
   expect(freeName(START.now.files, "a.yaml")).toBe("a-2.yaml");
   expect(freeName(START.now.files, "c.yaml")).toBe("c.yaml");
+});
+
+test("what was opened before the first files came stays beside them", () => {
+  const early = reduce(workspaceOf([]), { type: "open", file: { name: "a.yaml", text: "mine\n" }, why: "" });
+  const state = reduce(early, { type: "load", files: START.now.files, opened: START.now.files });
+  expect(state.now.files.map(({ name }) => name)).toEqual(["a.yaml", "b.yaml", "a-2.yaml"]);
+  expect(state.place.file).toBe("a-2.yaml");
+});
+
+test("a file that is open already is only shown", () => {
+  const state = reduce(START, { type: "open", file: { name: "b.yaml", text: "b: 1\n" }, why: "" });
+  expect(state.now).toBe(START.now);
+  expect(state.place.file).toBe("b.yaml");
+});
+
+test("what changed is told from what was opened, also after Undo", () => {
+  const opened = reduce(START, { type: "open", file: { name: "c.yaml", text: "c: 1\n" }, why: "" });
+  const typed = reduce(opened, { type: "typed", file: "c.yaml", text: "c: 2\n", at: 0 });
+  expect(changedFiles(opened)).toEqual([]);
+  expect(changedFiles(typed)).toEqual([{ name: "c.yaml", text: "c: 2\n" }]);
+  expect(changedFiles(reduce(typed, { type: "undo" }))).toEqual([]);
+});
+
+test("undo and redo show the file that they change", () => {
+  const typed = reduce(START, { type: "typed", file: "b.yaml", text: "b: 2\n", at: 0 });
+  const away = reduce(typed, { type: "go", place: { file: "a.yaml" } });
+  const undone = reduce(away, { type: "undo" });
+  expect(undone.place.file).toBe("b.yaml");
+  const back = reduce(undone, { type: "go", place: { file: "a.yaml" } });
+  expect(reduce(back, { type: "redo" }).place.file).toBe("b.yaml");
 });

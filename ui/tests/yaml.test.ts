@@ -95,3 +95,12 @@ test("a label that is no text in YAML 1.1 is none on the canvas either", () => {
   const text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: on}\nspec: {}\n";
   expect(readObjects(text)[0]?.name).toBe("");
 });
+
+test.each(["\u0085", "\u2028", "\u2029", "\r"])(
+  "a line end that does not look so is a problem: %j",
+  (end) => {
+    const { problems, docs } = readSource(`a: 1\nb: 2 # no more${end}c: 3\n`);
+    expect(problems).toMatchObject([{ line: 2, column: 15 }]);
+    expect(docs).toEqual([]);
+  },
+);

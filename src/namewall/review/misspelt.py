@@ -161,7 +161,9 @@ def _right_values(obj: Any, where: Path, value: Any) -> Iterator[Fix]:
     schema = _schema(obj, where)
     for word in _words(schema, where, value):
         if word != value or type(word) is not type(value):
-            yield f"write `{_shown(word)}`", [Edit("replace", where, word)]
+            quoted = isinstance(word, str) and not isinstance(value, str)  # else it looks like what is there
+            shown = f'"{word}"' if quoted else _shown(word)
+            yield f"write `{shown}`", [Edit("replace", where, word)]
 
 
 def _words(schema: Schema, where: Path, value: Any) -> Iterator[Any]:

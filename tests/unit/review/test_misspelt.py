@@ -227,3 +227,8 @@ metadata:
   selfLink: ""
 """
     assert judged(CILIUM.replace("metadata: {name: web}   # its name\n", fields))["problems"] == []
+
+
+def test_a_number_that_must_be_text_is_shown_with_its_quotes() -> None:
+    problems = judged(CILIUM.replace("{app: web}", "{version: 1}"))["problems"]
+    assert [one["fixable"] for one in problems] == ['write `"1"`']

@@ -6,7 +6,7 @@
  */
 import { type KeyboardEvent, memo, useEffect, useRef, useState } from "react";
 import type { Direction, Lane } from "../api";
-import type { Change } from "../model/change";
+import type { Act } from "../model/change";
 import { type Block, type Card, type Drawing, type DrawnPeer, LANES } from "../model/draw";
 import { removeCard, removePeer, switchDefaultDeny } from "../model/edits";
 import { peerText } from "../model/peer";
@@ -26,7 +26,7 @@ export interface CanvasProps {
   /** The text cannot be read now: what is shown is the last that could, and is not edited. */
   stale: boolean;
   /** Make the changes in one step of the history; false if they cannot be made (said to the reader). */
-  act: (changes: readonly Change[], why: string) => boolean;
+  act: Act;
   show: (path: Path) => void;
 }
 

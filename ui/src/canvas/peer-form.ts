@@ -106,12 +106,7 @@ export function peersOf(
       const names = words(form.names);
       if (names.length === 0) return bad("names", "write a name, as `kubernetes.io` or `*.example.com`");
       const wrong = names.find((name) => !/^([-a-zA-Z0-9_*]+[.]?)+$/.test(name));
-      if (wrong !== undefined) {
-        return bad(
-          "names",
-          `\`${wrong}\` is no DNS name: letters, digits, \`-\`, \`_\`, dots and \`*\` only`,
-        );
-      }
+      if (wrong !== undefined) return bad("names", `\`${wrong}\` is no DNS name: ${whyNoName(wrong)}`);
       return { peers: names.map((name) => ({ kind: "name", ...nameItem(name) })), errors: {} };
     }
     case "cidr": {
@@ -177,6 +172,14 @@ export function peersOf(
     case "any":
       return { peers: [{ kind: "any" }], errors: {} };
   }
+}
+
+/** What people paste in the place of a name. */
+function whyNoName(text: string): string {
+  if (text.includes("://") || text.includes("/")) return "without the rest of the link";
+  if (/^[^:]+:\d+$/.test(text)) return "the port has a field of its own";
+  if (/^\.|\.\./.test(text)) return "there is nothing before one of its dots";
+  return "letters, digits, `-`, `_`, dots and `*` only";
 }
 
 export function words(text: string): string[] {

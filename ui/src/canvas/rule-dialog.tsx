@@ -5,10 +5,11 @@
  */
 import { type FormEvent, useId, useState } from "react";
 import type { Action, Direction, Lane } from "../api";
-import type { Change } from "../model/change";
+import type { Act, Change } from "../model/change";
 import type { Block, Card, Drawing, DrawnPeer, DrawnRule } from "../model/draw";
 import {
   ANY_NAME,
+  addPeer,
   addRule,
   allowDns,
   removeCard,
@@ -35,6 +36,7 @@ import {
   peersOf,
   words,
 } from "./peer-form";
+import { Refusal } from "./refusal";
 import { directionTitle, fallbackProtocol } from "./words";
 
 export type RuleTarget =
@@ -44,7 +46,7 @@ export type RuleTarget =
 interface Props {
   drawing: Drawing;
   target: RuleTarget;
-  act: (changes: readonly Change[], why: string) => boolean;
+  act: Act;
   /** With the peer that was made or changed, or null for nothing. */
   onDone: (made: { peer: string; direction: Direction } | null) => void;
 }
@@ -72,6 +74,7 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
   const [groups, setGroups] = useState<GroupForm[]>(initial.groups);
   const [dnsChoice, setDnsChoice] = useState<DnsChoice>("any");
   const [errors, setErrors] = useState<FieldErrors>({});
+  const [refused, setRefused] = useState<string | null>(null);
   const choices = useChoices();
   const kinds = formKinds(kind, direction, action);
   const shown = kinds.includes(form.kind) ? form.kind : "cidr";
@@ -93,6 +96,9 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
     );
     const badPorts = said.find((one) => typeof one === "string");
     if (typeof badPorts === "string") wrong.ports = badPorts;
+    else if (said.length > 1 && said.some((one) => typeof one === "object" && one?.icmps.length)) {
+      wrong.ports = "ICMP types need a rule of their own";
+    }
     if (Object.keys(wrong).length > 0) {
       setErrors(wrong);
       requestAnimationFrame(() => document.querySelector<HTMLElement>("dialog [aria-invalid]")?.focus());
@@ -103,7 +109,7 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
     const first = peers[0];
     if (first === undefined) return;
     const text = peers.map(peerText).join(", ");
-    let done: boolean;
+    let why: string | null;
     if (target.mode === "add") {
       const asked = dns[0] ?? [];
       const { ports = [], icmps = [] } = read[0] ?? {};
@@ -130,24 +136,27 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
               }),
         ),
       );
-      done = act(changes, `${action} ${direction} ${direction === "ingress" ? "from" : "to"} ${text}`);
+      why = act(changes, `${action} ${direction} ${direction === "ingress" ? "from" : "to"} ${text}`);
     } else {
-      done = act(editChanges(target, peers, read, dns), `change ${text}`);
+      why = act(editChanges(target, peers, read, dns), `change ${text}`);
     }
-    if (done) onDone({ peer: peerText(first), direction });
+    setErrors({});
+    setRefused(why);
+    if (why === null) onDone({ peer: peerText(first), direction });
   };
 
   const remove = () => {
     if (target.mode !== "edit") return;
     const { card, peer } = target;
-    act(
+    const why = act(
       [
         (now, here) =>
           card.peers.length > 1 ? removePeer(now, here, card.rule, peer) : removeCard(now, here, card),
       ],
       `remove ${peerText(peer.peer)}`,
     );
-    onDone(null);
+    setRefused(why);
+    if (why === null) onDone(null);
   };
 
   const title = `${target.mode === "add" ? "Add" : "Edit"} ${directionTitle(direction).toLowerCase()}`;
@@ -185,6 +194,7 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
             // biome-ignore lint/suspicious/noArrayIndexKey: groups stay in their order
             key={at}
             title={groups.length > 1 ? `Ports ${at + 1}` : "Ports"}
+            alone={groups.length === 1}
             group={group}
             error={errors.ports}
             namesDns={
@@ -202,6 +212,7 @@ export function RuleDialog({ drawing, target, act, onDone }: Props) {
           </p>
         )}
         {asksDns && <DnsRuleChoice choice={dnsChoice} onChange={setDnsChoice} />}
+        <Refusal why={refused} />
         <div className="row end">
           {target.mode === "edit" && (
             <button type="button" onClick={remove}>
@@ -280,7 +291,8 @@ function editChanges(
   }
   changes.push((_drawing, block) => {
     const [first] = read;
-    if (before.length > 0 || !first) return [];
+    // Where the rule had ports, its ICMP types were not shown.
+    if (!first || (before.length > 0 && first.icmps.length === 0)) return [];
     return setIcmps(again(block), first.icmps);
   });
   const [first, ...more] = peers;
@@ -292,18 +304,13 @@ function editChanges(
       return setPeer(drawing, block, rule, old, first);
     });
   }
-  for (const peer of more) {
-    changes.push((drawing, block) => {
-      const rule = again(block);
-      const group = rule.groups?.[0];
-      return addRule(drawing, block, rule.direction, rule.action, {
-        peer,
-        ports: (group?.ports ?? []).map((one) => one.port),
-        icmps: (rule.icmps ?? []).flatMap((one) => one.types.map(({ icmp }) => icmp)),
-        dns: group?.dns?.map(({ item }) => item) ?? null,
-      });
-    });
-  }
+  changes.push(
+    ...more.map(
+      (peer): Change =>
+        (drawing, block) =>
+          addPeer(drawing, again(block), peer),
+    ),
+  );
   return changes;
 }
 
@@ -466,6 +473,8 @@ function PeerFields({ form, change, errors, choices, several, clusterwide, kuber
 
 interface GroupFieldsProps {
   title: string;
+  /** The rule has no other group: none of these ports are all ports. */
+  alone: boolean;
   group: GroupForm;
   error: string | undefined;
   namesDns: boolean;
@@ -473,7 +482,7 @@ interface GroupFieldsProps {
   onChange: (part: Partial<GroupForm>) => void;
 }
 
-function GroupFields({ title, group, error, namesDns, kubernetes, onChange }: GroupFieldsProps) {
+function GroupFields({ title, alone, group, error, namesDns, kubernetes, onChange }: GroupFieldsProps) {
   return (
     <>
       <Field
@@ -482,11 +491,9 @@ function GroupFields({ title, group, error, namesDns, kubernetes, onChange }: Gr
         onChange={(ports) => onChange({ ports })}
         error={error}
         placeholder="443/TCP"
-        hint={
-          kubernetes
-            ? "Empty for all. 443, 8000-8080/UDP, http; TCP if no protocol is said."
-            : "Empty for all. 443, 8000-8080/UDP, 53/ANY, icmp/8; TCP if no protocol is said."
-        }
+        hint={`${alone ? "Empty for all." : "Empty for the other ports alone."} 443, 8000-8080/UDP, ${
+          kubernetes ? "http" : alone ? "53/ANY, icmp/8" : "53/ANY"
+        }; TCP if no protocol is said.`}
       />
       {namesDns && (group.ports.includes("53") || group.dns !== "") && (
         <Field

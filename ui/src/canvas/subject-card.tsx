@@ -1,6 +1,6 @@
 /** Whom the policy is about: the card in the middle, and the dialog that changes it. */
 import { type FormEvent, useState } from "react";
-import type { Change } from "../model/change";
+import type { Act, Change } from "../model/change";
 import type { Block, Drawing } from "../model/draw";
 import { rename, setAudit, setDescription, setNamespace, setSubject } from "../model/edits";
 import { readSelector, selectorText } from "../model/selector";
@@ -8,13 +8,14 @@ import type { Path } from "../model/source";
 import { Dialog } from "../shell/dialog";
 import { useChoices } from "./choices";
 import { Field } from "./field";
+import { Refusal } from "./refusal";
 import { KIND_TITLES, subjectText } from "./words";
 
 interface Props {
   drawing: Drawing;
   block: Block;
   stale: boolean;
-  act: (changes: readonly Change[], why: string) => boolean;
+  act: Act;
   show: (path: Path) => void;
 }
 
@@ -63,6 +64,10 @@ function saysNothing({ cards, kept, defaultDeny }: Block): boolean {
   return cards.length + kept.length === 0 && !defaultDeny.ingress.on && !defaultDeny.egress.on;
 }
 
+function isSubject(path: Path): boolean {
+  return /^(endpoint|node|pod)Selector$/.test(String(path.at(-1)));
+}
+
 interface DialogProps {
   drawing: Drawing;
   block: Block;
@@ -72,11 +77,14 @@ interface DialogProps {
 
 function SubjectDialog({ drawing, block, act, onClose }: DialogProps) {
   const before = block.subject === null ? "" : selectorText(block.subject.selector);
+  // A selector that the canvas cannot read stays: another one would make the policy about other pods.
+  const fixed = block.subject === null && block.kept.some((one) => isSubject(one.path));
   const [name, setName] = useState(drawing.name);
   const [namespace, setSpace] = useState(drawing.object.namespace);
   const [labels, setLabels] = useState(before);
   const [description, setAbout] = useState(block.description ?? "");
   const [errors, setErrors] = useState<{ name?: string; namespace?: string; labels?: string }>({});
+  const [refused, setRefused] = useState<string | null>(null);
   const choices = useChoices();
   const clusterwide = drawing.kind === "CiliumClusterwideNetworkPolicy";
 
@@ -99,12 +107,14 @@ function SubjectDialog({ drawing, block, act, onClose }: DialogProps) {
     const changes: Change[] = [];
     if (name !== drawing.name) changes.push((now) => rename(now, name));
     if (namespace !== drawing.object.namespace) changes.push((now) => setNamespace(now, namespace));
-    if (labels !== before || block.subject === null) {
+    if (!fixed && (labels !== before || block.subject === null)) {
       changes.push((now, here) => setSubject(here, now.kind, selector));
     }
     if (description !== (block.description ?? ""))
       changes.push((_now, here) => setDescription(here, description));
-    if (changes.length === 0 || act(changes, `change the endpoint of ${name}`)) onClose();
+    const why = changes.length === 0 ? null : act(changes, `change the endpoint of ${name}`);
+    setRefused(why);
+    if (why === null) onClose();
   };
 
   return (
@@ -122,18 +132,23 @@ function SubjectDialog({ drawing, block, act, onClose }: DialogProps) {
             hint="Empty: where it is applied."
           />
         )}
-        <Field
-          label="Labels of the pods it is about"
-          value={labels}
-          onChange={setLabels}
-          error={errors.labels}
-          placeholder="app=backend"
-          choices={choices.labels}
-          hint="As kubectl -l has it: app=web, tier in (a, b), !old. Empty for all pods."
-        />
+        {fixed ? (
+          <p className="hint">Its selector is kept as it is: only the text can change it.</p>
+        ) : (
+          <Field
+            label="Labels of the pods it is about"
+            value={labels}
+            onChange={setLabels}
+            error={errors.labels}
+            placeholder="app=backend"
+            choices={choices.labels}
+            hint="As kubectl -l has it: app=web, tier in (a, b), !old. Empty for all pods."
+          />
+        )}
         {drawing.kind !== "NetworkPolicy" && (
           <Field label="Description" value={description} onChange={setAbout} />
         )}
+        <Refusal why={refused} />
         <div className="row end">
           <button type="button" onClick={onClose}>
             Cancel

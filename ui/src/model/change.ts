@@ -6,6 +6,9 @@ import { applyEdits, type Edit, EditError } from "./splice";
 /** What one step on the canvas does: it sees the policy as the steps before left it. */
 export type Change = (drawing: Drawing, block: Block) => Edit[];
 
+/** Makes the changes in one step of the history; says why it cannot be done, or null where it was. */
+export type Act = (changes: readonly Change[], why: string) => string | null;
+
 export function applyChanges(
   text: string,
   object: number,

@@ -21,7 +21,7 @@ import { memberOf, type NameItem, type Peer } from "./peer";
 import { type Icmp, icmpValue, type Port, portValue } from "./port";
 import { type Selector, selectorValue } from "./selector";
 import type { Path } from "./source";
-import type { Edit } from "./splice";
+import { type Edit, EditError } from "./splice";
 import { equal, isObject, type Json, type JsonObject, valueAt } from "./value";
 
 export interface NewRule {
@@ -52,7 +52,9 @@ export function setNamespace(drawing: Drawing, namespace: string): Edit[] {
 
 export function setSubject(block: Block, kind: Kind, selector: Selector): Edit[] {
   const key = kind === "NetworkPolicy" ? "podSelector" : "endpointSelector";
-  return [{ op: "set", path: block.subject?.path ?? [...block.path, key], value: selectorValue(selector) }];
+  const value = selectorValue(selector);
+  if (block.subject === null) return [{ op: "set", path: [...block.path, key], value }];
+  return changeValue(block.subject.path, selectorValue(block.subject.selector), value);
 }
 
 export function setDescription(block: Block, text: string): Edit[] {
@@ -176,18 +178,14 @@ function nameValue(item: NameItem): JsonObject {
   return { [item.match]: item.value };
 }
 
-/** Take a peer out of its rule, and the rule with its last peer. */
+/** Take a peer out of its rule, its list with the last of the list, and the rule with its last peer. */
 export function removePeer(drawing: Drawing, block: Block, rule: DrawnRule, peer: DrawnPeer): Edit[] {
-  const list = rule.lists.length === 1 ? inObject(drawing, peer.path.slice(0, -1)) : null;
-  if (
-    !Array.isArray(list) ||
-    list.length < 2 ||
-    typeof peer.path.at(-1) !== "number" ||
-    peer.path === rule.path
-  ) {
+  const path = peer.path.slice(0, -1);
+  const list = inObject(drawing, path);
+  if (rule.peers.length < 2 || !Array.isArray(list) || typeof peer.path.at(-1) !== "number") {
     return removeRule(drawing, block, rule);
   }
-  return [{ op: "remove", path: peer.path }];
+  return [{ op: "remove", path: list.length < 2 ? path : peer.path }];
 }
 
 /** Take a card away: all its peers, and the rule if it has none elsewhere. */
@@ -216,7 +214,7 @@ export function setPeer(drawing: Drawing, block: Block, rule: DrawnRule, old: Dr
   const item = memberOf(peer, drawing.kind, rule.direction);
   const there = memberOf(old.peer, drawing.kind, rule.direction);
   if (item !== null && there !== null && item.member === there.member) {
-    return equal(item.value, there.value) ? [] : [{ op: "set", path: old.path, value: item.value }];
+    return changeValue(old.path, there.value, item.value);
   }
   if (rule.peers.length === 1) {
     const list = rule.lists[0];
@@ -233,16 +231,30 @@ export function setPeer(drawing: Drawing, block: Block, rule: DrawnRule, old: Dr
       { op: "set", path: [...rule.path, member], value },
     ];
   }
+  return [ruleBeside(drawing, rule, peer), ...removePeer(drawing, block, rule, old)];
+}
+
+/** One more peer beside those of a rule, with all that the rule has, also what is kept of it. */
+export function addPeer(drawing: Drawing, rule: DrawnRule, peer: Peer): Edit[] {
+  const item = memberOf(peer, drawing.kind, rule.direction);
+  if (item !== null && rule.lists.length === 1 && rule.lists[0] === item.member) {
+    return [{ op: "append", path: [...rule.path, item.member], value: item.value }];
+  }
+  return [ruleBeside(drawing, rule, peer)];
+}
+
+/** A rule with another peer and everything else of `rule`. */
+function ruleBeside(drawing: Drawing, rule: DrawnRule, peer: Peer): Edit {
   const value = (inObject(drawing, rule.path) ?? {}) as JsonObject;
   const others = Object.fromEntries(Object.entries(value).filter(([key]) => !rule.lists.includes(key)));
   const mine = ruleValue(drawing.kind, rule.direction, { peer, ports: [], icmps: [], dns: null });
-  return [
-    { op: "append", path: rule.path.slice(0, -1), value: { ...mine, ...others } },
-    ...removePeer(drawing, block, rule, old),
-  ];
+  return { op: "append", path: rule.path.slice(0, -1), value: { ...mine, ...others } };
 }
 
-/** The ports of a group (null: of a new one), keeping the entries that stay as they are written. */
+/**
+ * The ports of a group (null: of a new one), keeping the entries that stay as they are written. Taking all away takes
+ * the group away, but not with something in it that is kept.
+ */
 export function setPorts(drawing: Drawing, rule: DrawnRule, group: PortGroup | null, ports: Port[]): Edit[] {
   const kubernetes = drawing.kind === "NetworkPolicy";
   if (group === null) {
@@ -255,6 +267,10 @@ export function setPorts(drawing: Drawing, rule: DrawnRule, group: PortGroup | n
   if (ports.length === 0) {
     if (group.ports.length === 0) return [];
     if (kubernetes) return [{ op: "remove", path: [...rule.path, "ports"] }];
+    const kept = rule.kept.find((one) => equal(one.path.slice(0, group.path.length), group.path));
+    if (kept !== undefined) {
+      throw new EditError(`\`${kept.label}\` would go with these ports: take it away in the text first`);
+    }
     const last = (rule.groups ?? []).length === 1;
     return [{ op: "remove", path: last ? [...rule.path, "toPorts"] : group.path }];
   }
@@ -341,6 +357,39 @@ function isKubeDns(peer: Peer): boolean {
   return Object.entries(peer.pods?.matchLabels ?? {}).some(
     ([key, value]) => /^((k8s|any):)?k8s-app$/.test(key) && value === "kube-dns",
   );
+}
+
+/** Edits that make the value `old` the `wanted` one: what both have stays as it is written, comments and all. */
+function changeValue(path: Path, old: Json, wanted: Json): Edit[] {
+  if (equal(old, wanted)) return [];
+  if (Array.isArray(old) && Array.isArray(wanted) && wanted.length > 0) {
+    if (old.length === wanted.length) {
+      return wanted.flatMap((value, at) => changeValue([...path, at], old[at] as Json, value));
+    }
+    const items = old.map((value, at) => ({ path: [...path, at], value }));
+    return changeList(path, items, wanted);
+  }
+  if (!isObject(old) || !isObject(wanted) || Object.keys(wanted).length === 0) {
+    return [{ op: "set", path, value: wanted }];
+  }
+  const gone = Object.keys(old).filter((key) => !(key in wanted));
+  const made = Object.keys(wanted).filter((key) => !(key in old));
+  const [before] = gone;
+  const [after] = made;
+  // One for one is a change in place, as of lists.
+  if (gone.length === 1 && made.length === 1 && before !== undefined && after !== undefined) {
+    const { [before]: value, ...others } = old;
+    const renamed = { ...others, [after]: value } as JsonObject;
+    return [{ op: "rename", path: [...path, before], key: after }, ...changeValue(path, renamed, wanted)];
+  }
+  return [
+    ...Object.entries(wanted).flatMap(([key, value]) =>
+      key in old
+        ? changeValue([...path, key], old[key] as Json, value)
+        : [{ op: "set", path: [...path, key], value } as Edit],
+    ),
+    ...gone.map((key): Edit => ({ op: "remove", path: [...path, key] })),
+  ];
 }
 
 /** Edits that make a list of `old` items the `wanted` ones: what stays is not touched, new ones come last. */

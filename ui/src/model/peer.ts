@@ -258,8 +258,17 @@ export function peerText(peer: Peer): string {
     case "nobody":
       return peer.member === null ? "nobody" : `nobody (${peer.member} is empty)`;
     case "kept":
-      return JSON.stringify(peer.value);
+      return keptText(peer.value);
   }
+}
+
+/** As YAML has it on one line, without the braces of the whole: `cidrGroupRef: office`. */
+function keptText(value: Json): string {
+  if (!isObject(value)) return JSON.stringify(value);
+  const text = (one: Json) => (typeof one === "string" ? one : JSON.stringify(one));
+  return Object.entries(value)
+    .map(([key, one]) => `${key}: ${text(one)}`)
+    .join(", ");
 }
 
 function podsText(peer: Peer & { kind: "pods" }): string {

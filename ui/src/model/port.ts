@@ -77,9 +77,10 @@ export function readPorts(text: string, kubernetes: boolean): { ports: Port[]; i
       });
       continue;
     }
-    const found = /^([\w-]*?[A-Za-z0-9])(?:-(\d+))?(?:\/(\w+))?$/.exec(part);
+    // A range has numbers at both ends: `web-2` is a name.
     const ranged = /^(\d+)-(\d+)(?:\/(\w+))?$/.exec(part);
-    const [, first = "", last, said] = ranged ?? found ?? [];
+    const single = /^([A-Za-z0-9](?:[\w-]*[A-Za-z0-9])?)(?:\/(\w+))?$/.exec(part);
+    const [first = "", last, said] = ranged?.slice(1) ?? [single?.[1], undefined, single?.[2]];
     if (first === "")
       return `\`${part}\` is no port: write \`443/TCP\`, \`8000-8080/UDP\`, \`dns/ANY\` or \`icmp/8\``;
     const protocol = (said ?? "TCP").toUpperCase();
@@ -96,5 +97,6 @@ export function readPorts(text: string, kubernetes: boolean): { ports: Port[]; i
     const port = all ? (kubernetes ? null : "0") : kubernetes && numeric ? Number(first) : first;
     ports.push({ port, endPort: last === undefined ? null : Number(last), protocol });
   }
+  if (ports.length > 0 && icmps.length > 0) return "a rule has ports or ICMP types: make one rule for each";
   return { ports, icmps };
 }

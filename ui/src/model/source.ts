@@ -46,7 +46,18 @@ export function readSource(text: string): Source {
   return source;
 }
 
+/** They end a line for kubectl and the server, not for the library here: what they begin would not be drawn. */
+const ODD_END = /[\u0085\u2028\u2029]|\r(?!\n)/;
+
 function parsed(text: string): Source {
+  const odd = ODD_END.exec(text);
+  if (odd !== null) {
+    const before = text.slice(0, odd.index).split(/\r\n?|\n/);
+    const code = odd[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    const message = `the character U+${code} ends a line, though it does not look so: write a line end in its place`;
+    const column = (before.at(-1)?.length ?? 0) + 1;
+    return { text, docs: [], problems: [{ line: before.length, column, message }], line: () => 1 };
+  }
   const lines = new LineCounter();
   const line = (offset: number) => lines.linePos(offset).line;
   try {

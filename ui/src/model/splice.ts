@@ -284,7 +284,10 @@ class Splicer {
     if (parent.flow) {
       if (next !== null && at === 0) return this.spliced(start, next, "");
       const before = finish(at - 1);
-      return before === null ? null : this.spliced(before, end, "");
+      if (before === null) return null;
+      // Behind the comma may be a comment of the item before, which stays with its comma.
+      if (this.text.slice(before, start).includes("#")) return this.cutFlowLine(start, end);
+      return this.spliced(before, end, "");
     }
     const lineStart = this.lineStart(start);
     const after = Math.min(this.text.length, this.afterLine(end));
@@ -295,6 +298,17 @@ class Splicer {
     if (next === null) return null;
     const between = this.text.slice(after, next);
     return this.spliced(start, after + (between.length - between.trimStart().length), "");
+  }
+
+  /** Take out what begins a line within brackets, with its comma, and its line where nothing else is on it. */
+  private cutFlowLine(start: number, end: number): string | null {
+    const lineStart = this.lineStart(start);
+    if (this.text.slice(lineStart, start).trim() !== "") return null;
+    const [comma = ""] = /^\s*,/.exec(this.text.slice(end)) ?? [];
+    const to = end + comma.length;
+    const rest = this.text.slice(to, this.lineEnd(to));
+    if (rest.trim() !== "" && !rest.trim().startsWith("#")) return this.spliced(start, to, "");
+    return this.spliced(this.withCommentsAbove(lineStart, start - lineStart), this.afterLine(to), "");
   }
 
   private rename(path: Path, key: string): string | null {

@@ -35,6 +35,7 @@ import {
   EditorView,
   highlightActiveLine,
   highlightActiveLineGutter,
+  highlightSpecialChars,
   keymap,
   lineNumbers,
 } from "@codemirror/view";
@@ -183,6 +184,7 @@ function extensions(latest: Ref<Props>, sent: Ref<string[]>, schemas: Ref<Schema
     EditorView.cspNonce.of(nonce()),
     EditorView.domEventHandlers({ keydown: (event) => historyKey(event, latest.current) }),
     lineNumbers(),
+    highlightSpecialChars(), // what turns the direction of a line or has no width would hide what it says
     lintGutter(),
     foldGutter(),
     highlightActiveLine(),

@@ -5,6 +5,7 @@ import { useChoices } from "../canvas/choices";
 import { Field } from "../canvas/field";
 import { useAnnounce } from "../shell/announcer";
 import { copyText, download } from "../shell/transfer";
+import { useRefused } from "../workspace/judgement";
 import { merged } from "../workspace/merged";
 import { useWorkspace } from "../workspace/workspace";
 import { FileDiff } from "./file-diff";
@@ -64,13 +65,17 @@ export function TryIt({ show, subject }: Props) {
     event.preventDefault();
     const source = partyOf(from);
     const target = partyOf(to);
-    const number = /^\d+$/.test(port) && Number(port) <= 65535 ? Number(port) : null;
+    const most = protocol.startsWith("ICMP") ? 255 : 65535;
+    const number = /^\d+$/.test(port) && Number(port) <= most ? Number(port) : null;
     const wrong: typeof errors = {};
     if (typeof source === "string") wrong.from = source;
     if (typeof target === "string") wrong.to = target;
-    if (number === null) wrong.port = "a number up to 65535";
+    if (number === null) wrong.port = `a number up to ${most}`;
     setErrors(wrong);
-    if (typeof source === "string" || typeof target === "string" || number === null) return;
+    if (typeof source === "string" || typeof target === "string" || number === null) {
+      asked.current = null;
+      return setAnswer(null); // it would stand there as the answer to this question
+    }
     const about: Question = { from: source, to: target, port: number, protocol };
     if (question.trim() !== "") about.question = question.trim();
     asked.current = about;
@@ -138,6 +143,7 @@ interface AnswerProps {
 function Answer({ explanation, files, show, onPatch }: AnswerProps) {
   const [test, setTest] = useState(false);
   const { verdict, query, reason, steps, nearest, patchFiles, noPatch } = explanation;
+  const refused = useRefused();
   const words = { allow: "✓ Allowed", deny: "✕ Denied" };
   return (
     <section className="column" aria-label="Answer">
@@ -145,6 +151,9 @@ function Answer({ explanation, files, show, onPatch }: AnswerProps) {
         <strong>{words[verdict]}</strong>: <span className="mono">{query}</span>{" "}
         <span className="quiet">({reason.replaceAll("_", " ")})</span>
       </p>
+      {refused !== null && (
+        <p className="notice warn">Without {refused}: with them it may be another answer.</p>
+      )}
       <RuleLinks rules={explanation.rules} show={show} label="Rules that decided" />
       <ol className="steps" aria-label="Steps">
         {steps.map((one, at) => (
@@ -182,24 +191,27 @@ function Answer({ explanation, files, show, onPatch }: AnswerProps) {
           Make a unit test
         </button>
       </div>
-      {test && <UnitTest text={explanation.test} />}
+      {test && <UnitTest key={explanation.test} text={explanation.test} />}
     </section>
   );
 }
 
 function UnitTest({ text }: { text: string }) {
   const announce = useAnnounce();
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    const done = await copyText(text);
+    setCopied(done);
+    announce(done ? "copied" : "not copied");
+  };
   return (
     <figure className="diff">
       <figcaption className="row">
         <span className="grow">
           For <span className="mono">namewall test</span>
         </span>
-        <button
-          type="button"
-          onClick={() => copyText(text).then((done) => announce(done ? "copied" : "not copied"))}
-        >
-          Copy
+        <button type="button" onClick={copy}>
+          {copied ? "Copied" : "Copy"}
         </button>
         <button type="button" onClick={() => download("policy-test.yaml", text, "application/yaml")}>
           Download

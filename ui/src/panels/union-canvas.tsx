@@ -15,7 +15,7 @@ import { Field } from "../canvas/field";
 import { Links } from "../canvas/links";
 import { directionTitle, LANE_TITLES } from "../canvas/words";
 import { LANES } from "../model/draw";
-import { useJudgement } from "../workspace/judgement";
+import { useRefused } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
 import { labelsOf } from "./party-field";
 import { RuleLinks, type ShowLine } from "./rule-links";
@@ -34,8 +34,7 @@ export function UnionCanvas({ show, subject }: Props) {
   const [labels, setLabels] = useState(subject.labels);
   const [union, setUnion] = useState<Union | null>(null);
   const [error, setError] = useState<string | null>(null);
-  const { judgement } = useJudgement();
-  const refused = judgement?.objects.filter((one) => !one.accepted).length ?? 0;
+  const refused = useRefused();
   const read = useMemo(() => labelsOf(labels), [labels]);
 
   useEffect(() => {
@@ -100,11 +99,7 @@ export function UnionCanvas({ show, subject }: Props) {
             <p className="hint">
               {union.edges.length} {union.edges.length === 1 ? "edge" : "edges"} of {policies(union)}
             </p>
-            {refused > 0 && (
-              <p className="hint">
-                kept, not drawn: {refused} {refused === 1 ? "object" : "objects"} with problems
-              </p>
-            )}
+            {refused !== null && <p className="hint">kept, not drawn: {refused}</p>}
           </section>
           <UnionSide direction="egress" union={union} show={show} />
         </div>

@@ -1,7 +1,8 @@
-/** The open files and the objects in them, to switch between; problems are counted at each. */
+/** The open files and the objects in them, to switch between; errors and warnings are counted at each. */
 import { useDeferredValue, useMemo } from "react";
 import type { PolicyFile } from "../api";
 import { readObjects } from "../model/objects";
+import { severityOf } from "../pane/diagnostics";
 import { Tally } from "../panels/tally";
 import { useSettled } from "../shell/latest";
 import { useJudgement } from "../workspace/judgement";
@@ -21,7 +22,8 @@ export function FileList({ goLine }: Props) {
     <nav className="files" aria-label="Open files">
       <ul className="row">
         {files.map((file) => {
-          const problems = judgement?.problems.filter((one) => one.file === file.name) ?? [];
+          const said = [...(judgement?.problems ?? []), ...(judgement?.findings ?? [])];
+          const its = said.filter((one) => one.file === file.name && severityOf(one.severity) !== "info");
           return (
             <li key={file.name} className="file">
               <button
@@ -30,7 +32,7 @@ export function FileList({ goLine }: Props) {
                 aria-current={file.name === place.file}
                 onClick={() => go({ file: file.name, object: 0, block: 0 })}
               >
-                {file.name} <Tally of={problems} />
+                {file.name} <Tally of={its} />
               </button>
               {file.name === place.file && <Objects file={file} goLine={goLine} />}
               <button

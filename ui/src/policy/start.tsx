@@ -2,11 +2,9 @@
 
 import { useWorkspace } from "../workspace/workspace";
 import { NewPolicy } from "./new-policy";
-import { useUpload } from "./upload";
 
-export function Start() {
+export function Start({ onOpen }: { onOpen: () => void }) {
   const { undoes, redoes, undo, redo } = useWorkspace();
-  const { choose, input, notice } = useUpload();
   return (
     <div className="start padded column">
       <h1>Who may talk to whom</h1>
@@ -14,10 +12,9 @@ export function Start() {
         Draw a policy, or open one: the picture and the YAML stay the same thing. Nothing leaves this machine.
       </p>
       <div className="row">
-        <button type="button" onClick={choose}>
+        <button type="button" onClick={onOpen}>
           Open files …
         </button>
-        {input}
         {undoes !== null && (
           <button type="button" onClick={undo}>
             Undo: {undoes}
@@ -29,7 +26,6 @@ export function Start() {
           </button>
         )}
       </div>
-      {notice}
       <NewPolicy />
     </div>
   );

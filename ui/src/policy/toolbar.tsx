@@ -4,19 +4,24 @@ import type { Block, Drawing } from "../model/draw";
 import { Dialog } from "../shell/dialog";
 import { download } from "../shell/transfer";
 import { useWorkspace } from "../workspace/workspace";
+import { ChangesDialog } from "./changes-dialog";
 import { ConvertDialog } from "./convert-dialog";
 import { NewPolicy } from "./new-policy";
 import { ShortcutsDialog } from "./shortcuts-dialog";
-import { useUpload } from "./upload";
 
 const ShareDialog = lazy(() => import("../export/share-dialog"));
 
-type Open = "new" | "convert" | "share" | "keys" | null;
+type Open = "new" | "changes" | "convert" | "share" | "keys" | null;
 
-export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Block | null }) {
-  const { file, undoes, redoes, undo, redo } = useWorkspace();
+interface Props {
+  drawing: Drawing | null;
+  block: Block | null;
+  onOpen: () => void;
+}
+
+export function Toolbar({ drawing, block, onOpen }: Props) {
+  const { file, changed, undoes, redoes, undo, redo } = useWorkspace();
   const [open, setOpen] = useState<Open>(null);
-  const { choose, input, notice } = useUpload();
   const close = () => setOpen(null);
   return (
     <>
@@ -24,10 +29,9 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
         <button type="button" onClick={() => setOpen("new")}>
           New …
         </button>
-        <button type="button" onClick={choose}>
+        <button type="button" onClick={onOpen}>
           Open …
         </button>
-        {input}
         <button
           type="button"
           disabled={file === null}
@@ -42,6 +46,9 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
         <button type="button" disabled={redoes === null} title={redoes ?? undefined} onClick={redo}>
           Redo
         </button>
+        <button type="button" disabled={changed.length === 0} onClick={() => setOpen("changes")}>
+          Changes …
+        </button>
         <span className="divider" />
         <button type="button" disabled={drawing === null} onClick={() => setOpen("convert")}>
           Kind …
@@ -53,12 +60,12 @@ export function Toolbar({ drawing, block }: { drawing: Drawing | null; block: Bl
           Keys
         </button>
       </section>
-      {notice}
       {open === "new" && (
         <Dialog title="New policy" onClose={close}>
           <NewPolicy onDone={close} />
         </Dialog>
       )}
+      {open === "changes" && <ChangesDialog onClose={close} />}
       {open === "convert" && drawing !== null && <ConvertDialog drawing={drawing} onClose={close} />}
       {open === "share" && (
         <Suspense>

@@ -17,18 +17,19 @@ export function useUpload(): Upload {
   const { open } = useWorkspace();
   const announce = useAnnounce();
   const element = useRef<HTMLInputElement>(null);
-  const [wrong, setWrong] = useState<string | null>(null);
+  const [refused, setRefused] = useState<readonly string[]>([]);
 
   const take = async (files: Iterable<File>) => {
-    setWrong(null);
+    setRefused([]);
+    const refuse = (why: string) => setRefused((before) => [...before, why]);
     for (const file of files) {
       if (file.size > LARGEST) {
-        setWrong(`\`${file.name}\` is larger than 3 MB`);
+        refuse(`\`${file.name}\` is larger than 3 MB`);
         continue;
       }
       const text = await textOf(file);
-      if (text.includes("\u0000")) {
-        setWrong(`\`${file.name}\` is no text`);
+      if (text === null) {
+        refuse(`\`${file.name}\` is no text in UTF-8`);
         continue;
       }
       open({ name: file.name, text }, `open ${file.name}`);
@@ -54,9 +55,9 @@ export function useUpload(): Upload {
       />
     ),
     notice:
-      wrong === null ? null : (
+      refused.length === 0 ? null : (
         <p className="notice deny" role="alert">
-          {wrong}
+          {refused.join("; ")}
         </p>
       ),
   };

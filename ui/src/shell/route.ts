@@ -32,6 +32,11 @@ export function navigate(tab: string, parts: readonly string[] = [], query?: Rec
   location.hash = address(tab, parts, query);
 }
 
+/** In the place of the address that led here: Back does not come to it again. */
+export function redirect(tab: string): void {
+  location.replace(address(tab));
+}
+
 function subscribe(changed: () => void): () => void {
   addEventListener("hashchange", changed);
   return () => removeEventListener("hashchange", changed);

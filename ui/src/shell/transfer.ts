@@ -5,14 +5,22 @@ export function download(name: string, content: string | Blob, type = "text/plai
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = name;
+  link.download = name.split(/[\\/]/).at(-1) ?? name; // of a path the browser would make one long word
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** All of a file's text: `Blob.text` takes the mark of UTF-8 away, and the file would be saved without it. */
-export async function textOf(file: Blob): Promise<string> {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await file.arrayBuffer());
+/**
+ * All of a file's text, with the mark of UTF-8, which `Blob.text` takes away; null where it is no text in UTF-8:
+ * another encoding would be saved with its letters lost.
+ */
+export async function textOf(file: Blob): Promise<string | null> {
+  try {
+    const text = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(await file.arrayBuffer());
+    return text.includes("\u0000") ? null : text;
+  } catch {
+    return null;
+  }
 }
 
 export async function copyText(text: string): Promise<boolean> {

@@ -24,16 +24,19 @@ export interface Workspace {
   now: Point;
   future: readonly Point[];
   place: Place;
+  /** The files as they were when they were opened, also of those that are closed. */
+  opened: readonly PolicyFile[];
   /** The file that is being typed in, and the time of the last key in ms; null after anything else. */
   typing: { file: string; at: number } | null;
 }
 
 export type WorkspaceAction =
   | { type: "edit"; files: readonly PolicyFile[]; why: string; place?: Place }
-  /** One more file, under a name that no other has. */
+  /** One more file, under a name that no other has; one that is open already is only shown. */
   | { type: "open"; file: PolicyFile; why: string }
   | { type: "typed"; file: string; text: string; at: number }
-  | { type: "load"; files: readonly PolicyFile[] }
+  /** What the page begins with, before what was opened while it was asked for. */
+  | { type: "load"; files: readonly PolicyFile[]; opened: readonly PolicyFile[] }
   | { type: "go"; place: Partial<Place> }
   | { type: "undo" }
   | { type: "redo" };
@@ -41,8 +44,9 @@ export type WorkspaceAction =
 const LONGEST = 300; // points kept
 const PAUSE = 1000; // ms after which typing is a new point
 
-export function workspaceOf(files: readonly PolicyFile[]): Workspace {
+export function workspaceOf(files: readonly PolicyFile[], opened: readonly PolicyFile[] = files): Workspace {
   return {
+    opened,
     past: [],
     now: { files, why: "" },
     future: [],
@@ -54,7 +58,10 @@ export function workspaceOf(files: readonly PolicyFile[]): Workspace {
 export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
   switch (action.type) {
     case "load":
-      return workspaceOf(action.files);
+      return state.now.files.reduce(
+        (before, file) => reduce(before, { type: "open", file, why: "open" }),
+        workspaceOf(action.files, action.opened),
+      );
     case "go":
       return { ...state, place: within({ ...state.place, ...action.place }, state.now.files) };
     case "edit": {
@@ -63,14 +70,21 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       return { ...pushed(state), now: { files: action.files, why: action.why }, place };
     }
     case "open": {
+      const { text } = action.file;
+      const open = state.now.files.find((file) => file.name === action.file.name && file.text === text);
+      if (open !== undefined) return { ...state, place: { file: open.name, object: 0, block: 0 } };
       const name = freeName(state.now.files, action.file.name);
-      const files = [...state.now.files, { name, text: action.file.text }];
-      return reduce(state, {
-        type: "edit",
-        files,
-        why: action.why,
-        place: { file: name, object: 0, block: 0 },
-      });
+      const files = [...state.now.files, { name, text }];
+      const opened = [...state.opened.filter((file) => file.name !== name), { name, text }];
+      return reduce(
+        { ...state, opened },
+        {
+          type: "edit",
+          files,
+          why: action.why,
+          place: { file: name, object: 0, block: 0 },
+        },
+      );
     }
     case "typed": {
       const files = withText(state.now.files, action.file, action.text);
@@ -85,10 +99,11 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       const before = state.past.at(-1);
       if (before === undefined) return state;
       return {
+        ...state,
         past: state.past.slice(0, -1),
         now: before,
         future: [state.now, ...state.future],
-        place: within(state.place, before.files),
+        place: placeOfChange(state.place, state.now.files, before.files),
         typing: null,
       };
     }
@@ -96,14 +111,20 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
       const [after, ...future] = state.future;
       if (after === undefined) return state;
       return {
+        ...state,
         past: [...state.past, state.now],
         now: after,
         future,
-        place: within(state.place, after.files),
+        place: placeOfChange(state.place, state.now.files, after.files),
         typing: null,
       };
     }
   }
+}
+
+/** The open files that are not as they were opened. */
+export function changedFiles({ now, opened }: Workspace): PolicyFile[] {
+  return now.files.filter((file) => opened.find((one) => one.name === file.name)?.text !== file.text);
 }
 
 export function withText(files: readonly PolicyFile[], name: string, text: string): readonly PolicyFile[] {
@@ -128,6 +149,14 @@ function pushed(state: Workspace): Workspace {
 function within(place: Place, files: readonly PolicyFile[]): Place {
   if (files.some((file) => file.name === place.file)) return place;
   return { file: files[0]?.name ?? "", object: 0, block: 0 };
+}
+
+/** Where the step is seen: what is shown stays if it is part of it, else a file that is. */
+function placeOfChange(place: Place, from: readonly PolicyFile[], to: readonly PolicyFile[]): Place {
+  const changed = to.filter((file) => !from.some((one) => one.name === file.name && one.text === file.text));
+  const [first] = changed;
+  if (first === undefined || changed.some((file) => file.name === place.file)) return within(place, to);
+  return { file: first.name, object: 0, block: 0 };
 }
 
 function same(a: readonly PolicyFile[], b: readonly PolicyFile[]): boolean {

@@ -21,6 +21,24 @@ export function useJudgement(): JudgementState {
   return useContext(Context);
 }
 
+/** What no answer of the server takes into account, as `2 objects with problems`; null for nothing. */
+export function useRefused(): string | null {
+  const { judgement } = useJudgement();
+  if (judgement === null) return null;
+  const objects = judgement.objects.filter((one) => !one.accepted).length;
+  const files = new Set(judgement.problems.filter((one) => one.source === "yaml").map((one) => one.file))
+    .size;
+  const said = [
+    counted(objects, "object with problems", "objects with problems"),
+    counted(files, "file that cannot be read", "files that cannot be read"),
+  ];
+  return said.filter((one) => one !== "").join(", ") || null;
+}
+
+function counted(number: number, one: string, several: string): string {
+  return number === 0 ? "" : `${number} ${number === 1 ? one : several}`;
+}
+
 export function JudgementProvider({ children }: { children: ReactNode }) {
   const { files } = useWorkspace();
   const [state, setState] = useState<JudgementState>({ judgement: null, files: [], error: null });
@@ -34,7 +52,7 @@ export function JudgementProvider({ children }: { children: ReactNode }) {
         .catch((error: unknown) => {
           if (isAbort(error)) return;
           const message = error instanceof ApiError ? error.message : String(error);
-          setState((before) => ({ ...before, error: message }));
+          setState({ judgement: null, files, error: message }); // that of older texts is none of these
         });
     }, PAUSE);
     return () => {

@@ -6,14 +6,18 @@
  */
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useReducer, useRef } from "react";
 import type { PolicyFile } from "../api";
+import { useLatest } from "../shell/latest";
 import { useSession } from "../shell/session";
-import { type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
+import { changedFiles, type Place, reduce, type Workspace, withText, workspaceOf } from "./history";
 
 export interface WorkspaceHandle {
   files: readonly PolicyFile[];
   place: Place;
   /** The open file of `place`. */
   file: PolicyFile | null;
+  /** The files as they were opened, and those that are not so any more. */
+  opened: readonly PolicyFile[];
+  changed: readonly PolicyFile[];
   /** Is the last change one of typing? */
   typing: boolean;
   /** What `undo` would undo and `redo` would do again; null for nothing. */
@@ -51,15 +55,28 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
     if (base.current !== null || (session === null && error === null)) return;
     const given = session?.files ?? [];
     base.current = JSON.stringify(given);
-    const files = kept(base.current) ?? given;
-    if (files.length > 0) dispatch({ type: "load", files });
+    const { files, opened } = kept(base.current) ?? { files: given, opened: given };
+    if (files.length > 0) dispatch({ type: "load", files, opened });
   }, [session, error]);
 
   useEffect(() => {
     if (base.current === null) return;
-    const timer = setTimeout(() => keep(base.current ?? "", state.now.files), 500);
+    const timer = setTimeout(() => keep(base.current ?? "", state), 500);
     return () => clearTimeout(timer);
-  }, [state.now.files]);
+  }, [state]);
+
+  // What was edited a moment ago is kept too, and what cannot be kept is not left without a question.
+  const leave = useLatest((event: Event) => {
+    if (base.current !== null && !keep(base.current, state)) event.preventDefault();
+  });
+  useEffect(() => {
+    addEventListener("beforeunload", leave);
+    addEventListener("pagehide", leave);
+    return () => {
+      removeEventListener("beforeunload", leave);
+      removeEventListener("pagehide", leave);
+    };
+  }, [leave]);
 
   const handle = useMemo<WorkspaceHandle>(() => {
     const files = state.now.files;
@@ -67,6 +84,8 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
       files,
       place: state.place,
       file: files.find((file) => file.name === state.place.file) ?? null,
+      opened: state.opened,
+      changed: changedFiles(state),
       typing: state.typing !== null,
       undoes: state.past.length > 0 ? state.now.why : null,
       redoes: state.future[0]?.why ?? null,
@@ -90,22 +109,34 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
   return <Context value={handle}>{children}</Context>;
 }
 
-function kept(base: string): PolicyFile[] | null {
+interface Draft {
+  base: string;
+  files: readonly PolicyFile[];
+  /** As they were opened; without those that are so still. */
+  opened: readonly PolicyFile[];
+}
+
+function kept(base: string): Omit<Draft, "base"> | null {
   try {
-    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null") as {
-      base: string;
-      files: PolicyFile[];
-    } | null;
-    return draft !== null && draft.base === base ? draft.files : null;
+    const draft = JSON.parse(sessionStorage.getItem(DRAFT) ?? "null") as Draft | null;
+    if (draft === null || draft.base !== base) return null;
+    const opened = draft.files.map((file) => draft.opened.find((one) => one.name === file.name) ?? file);
+    return { files: draft.files, opened };
   } catch {
     return null;
   }
 }
 
-function keep(base: string, files: readonly PolicyFile[]): void {
+/** Were they kept? */
+function keep(base: string, state: Workspace): boolean {
+  const changed = new Set(changedFiles(state).map((file) => file.name));
+  const opened = state.opened.filter((file) => changed.has(file.name));
   try {
-    sessionStorage.setItem(DRAFT, JSON.stringify({ base, files }));
+    const draft: Draft = { base, files: state.now.files, opened };
+    sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    return true;
   } catch {
-    // full or forbidden: a draft is a comfort, not a promise
+    sessionStorage.removeItem(DRAFT); // full: an older draft would pass for the newest
+    return false;
   }
 }
