@@ -11,9 +11,9 @@ FILES = (
 )
 LEFT_OUT = (
     "(part3 or not verdict_of_policy) "
-    "and not decides_as_lookup and not hostile and not memory_of and not hundred"
+    "and not decides_as_lookup and not hostile and not memory_of and not hundred and not firewall"
 )
-"""What takes minutes under software emulation, and is no matter of the kernel's age."""
+"""What takes minutes under software emulation, and is no matter of the kernel's age; the guest has no nft."""
 ENOUGH = (
     "allowed_name or no_process or unload or whole_answer or needs_every or edit_reaches "
     "or unrelated or follow_their_first or no_answer_opens or part3 or (over_tcp and clsact) "
