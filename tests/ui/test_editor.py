@@ -367,6 +367,24 @@ def test_hostile_text_stays_text(page: Page) -> None:
     assert page.locator("img[src=x]").count() == 0
 
 
+def test_a_file_is_renamed_and_undo_gives_its_name_back(page: Page) -> None:
+    upload(page, "shop.yaml", COMMENTED)
+    page.get_by_role("button", name="Rename shop.yaml").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("File name").fill("web")
+    dialog.get_by_role("button", name="Rename").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("end in")
+    dialog.get_by_label("File name").fill("web.yaml")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Rename web.yaml")).to_be_focused()
+    assert yaml_of(page) == COMMENTED
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert download.value.suggested_filename == "web.yaml"
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Rename shop.yaml").wait_for()
+
+
 def test_all_together_stays_with_its_workload_while_one_looks_at_a_rule(page: Page) -> None:
     upload(page, "dns.yaml", SEEDS.read_text().replace("matchLabels:\n      app: backend", "{}"))
     upload(page, "seed.yaml", SEEDS.read_text())

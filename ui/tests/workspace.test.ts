@@ -8,6 +8,7 @@ import {
   type Workspace,
   type WorkspaceAction,
   workspaceOf,
+  wrongName,
 } from "../src/workspace/history";
 
 const START = workspaceOf([
@@ -118,4 +119,28 @@ test("undo and redo show the file that they change", () => {
   expect(undone.place.file).toBe("b.yaml");
   const back = reduce(undone, { type: "go", place: { file: "a.yaml" } });
   expect(reduce(back, { type: "redo" }).place.file).toBe("b.yaml");
+});
+
+describe("a file under another name", () => {
+  const renamed = reduce(START, { type: "rename", file: "a.yaml", to: "web.yaml" });
+
+  test("is the same text at the same place, and stays in sight", () => {
+    expect(renamed.now.files.map((file) => file.name)).toEqual(["web.yaml", "b.yaml"]);
+    expect(renamed.place.file).toBe("web.yaml");
+  });
+
+  test("is not changed by that, and goes back by undo", () => {
+    expect(changedFiles(renamed)).toEqual([]);
+    const back = reduce(renamed, { type: "undo" });
+    expect(texts(back)).toBe(texts(START));
+    expect(changedFiles(back)).toEqual([]);
+  });
+
+  test.each([
+    ["", "needs a name"],
+    ["web", "end in"],
+    ["b.yaml", "open already"],
+  ])("may not be %j", (name, why) => expect(wrongName(START.now.files, name)).toContain(why));
+
+  test("may be what is free", () => expect(wrongName(START.now.files, "web.yml")).toBeNull());
 });

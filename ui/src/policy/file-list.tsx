@@ -1,5 +1,5 @@
 /** The open files and the objects in them, to switch between; errors and warnings are counted at each. */
-import { useDeferredValue, useMemo } from "react";
+import { useDeferredValue, useMemo, useState } from "react";
 import type { PolicyFile } from "../api";
 import { readObjects } from "../model/objects";
 import { severityOf } from "../pane/diagnostics";
@@ -7,6 +7,7 @@ import { Tally } from "../panels/tally";
 import { useSettled } from "../shell/latest";
 import { useJudgement } from "../workspace/judgement";
 import { useWorkspace } from "../workspace/workspace";
+import { RenameDialog } from "./rename-dialog";
 
 const LONG = 40_000; // characters
 
@@ -18,14 +19,16 @@ interface Props {
 export function FileList({ goLine }: Props) {
   const { files, place, go, edit } = useWorkspace();
   const { judgement } = useJudgement();
+  const [renaming, setRenaming] = useState<string | null>(null);
   return (
     <nav className="files" aria-label="Open files">
       <ul className="row">
-        {files.map((file) => {
+        {files.map((file, at) => {
           const said = [...(judgement?.problems ?? []), ...(judgement?.findings ?? [])];
           const its = said.filter((one) => one.file === file.name && severityOf(one.severity) !== "info");
           return (
-            <li key={file.name} className="file">
+            // biome-ignore lint/suspicious/noArrayIndexKey: under another name it is the same file, and keeps the focus
+            <li key={at} className="file">
               <button
                 type="button"
                 className="plain"
@@ -35,6 +38,14 @@ export function FileList({ goLine }: Props) {
                 {file.name} <Tally of={its} />
               </button>
               {file.name === place.file && <Objects file={file} goLine={goLine} />}
+              <button
+                type="button"
+                className="plain icon"
+                aria-label={`Rename ${file.name}`}
+                onClick={() => setRenaming(file.name)}
+              >
+                ✎
+              </button>
               <button
                 type="button"
                 className="plain icon"
@@ -52,6 +63,7 @@ export function FileList({ goLine }: Props) {
           );
         })}
       </ul>
+      {renaming !== null && <RenameDialog file={renaming} onClose={() => setRenaming(null)} />}
     </nav>
   );
 }

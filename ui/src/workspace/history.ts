@@ -34,6 +34,7 @@ export type WorkspaceAction =
   | { type: "edit"; files: readonly PolicyFile[]; why: string; place?: Place }
   /** One more file, under a name that no other has; one that is open already is only shown. */
   | { type: "open"; file: PolicyFile; why: string }
+  | { type: "rename"; file: string; to: string }
   | { type: "typed"; file: string; text: string; at: number }
   /** What the page begins with, before what was opened while it was asked for. */
   | { type: "load"; files: readonly PolicyFile[]; opened: readonly PolicyFile[] }
@@ -86,6 +87,14 @@ export function reduce(state: Workspace, action: WorkspaceAction): Workspace {
         },
       );
     }
+    case "rename": {
+      const renamed = (file: PolicyFile) => (file.name === action.file ? { ...file, name: action.to } : file);
+      const before = state.opened.filter((file) => file.name === action.file).map(renamed);
+      const opened = [...state.opened.filter((file) => file.name !== action.to), ...before];
+      const place = state.place.file === action.file ? { ...state.place, file: action.to } : state.place;
+      const why = `rename ${action.file} to ${action.to}`;
+      return reduce({ ...state, opened }, { type: "edit", files: state.now.files.map(renamed), why, place });
+    }
     case "typed": {
       const files = withText(state.now.files, action.file, action.text);
       if (same(files, state.now.files)) return state;
@@ -129,6 +138,13 @@ export function changedFiles({ now, opened }: Workspace): PolicyFile[] {
 
 export function withText(files: readonly PolicyFile[], name: string, text: string): readonly PolicyFile[] {
   return files.map((file) => (file.name === name && file.text !== text ? { name, text } : file));
+}
+
+/** Why a file cannot be called so; null if it can. */
+export function wrongName(files: readonly PolicyFile[], name: string): string | null {
+  if (name.trim() === "") return "a file needs a name, as `web.yaml`";
+  if (!/\.(ya?ml|json)$/.test(name)) return "policies are in files that end in `.yaml`, `.yml` or `.json`";
+  return files.some((file) => file.name === name) ? `\`${name}\` is open already` : null;
 }
 
 /** A name that no open file has: `policy.yaml`, `policy-2.yaml`, … */

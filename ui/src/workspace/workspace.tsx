@@ -31,6 +31,8 @@ export interface WorkspaceHandle {
   typed(name: string, text: string): void;
   /** Open one more file under a free name and go there. */
   open(file: PolicyFile, why: string): void;
+  /** The file under another name, which is free. */
+  rename(file: string, to: string): void;
   go(place: Partial<Place>): void;
   undo(): void;
   redo(): void;
@@ -100,6 +102,7 @@ export function WorkspaceProvider({ children }: { children: ReactNode }) {
         }),
       typed: (name, text) => dispatch({ type: "typed", file: name, text, at: Date.now() }),
       open: (file, why) => dispatch({ type: "open", file, why }),
+      rename: (file, to) => dispatch({ type: "rename", file, to }),
       go: (place) => dispatch({ type: "go", place }),
       undo: () => dispatch({ type: "undo" }),
       redo: () => dispatch({ type: "redo" }),
