@@ -39,9 +39,11 @@ class Reason(NamedTuple):
     line: int | None = None
 
 
-def rated(papers: Papers, project: Project, findings: list[Finding]) -> dict[str, Any]:
-    """`rating` of docs/editor-api.md."""
+def rated(papers: Papers, project: Project, findings: list[Finding]) -> dict[str, Any] | None:
+    """`rating` of docs/editor-api.md; None where what there may be cannot be read."""
     rules = [(index, rule) for index, rule in project.rules if index not in project.audited]
+    if not rules and papers.broken:
+        return None
     if not rules:
         text = "no policy is enforced: everything is allowed"
         return {"score": 0, "word": "open", "reasons": [Reason(-100, text)._asdict()]}

@@ -197,6 +197,7 @@ def test_the_rating_falls_with_width() -> None:
     world = rating("ingress: [{}]\negress: [{toEntities: [world]}]\n")
     everybody = rating("ingress: [{fromEntities: [all]}]\negress: [{toEntities: [all]}]\n")
     assert judge("")["rating"]["score"] == 0
+    assert judge("kind: [\n")["rating"] is None  # who knows
     assert closed["score"] == 100
     assert closed["word"] == "strong"
     assert closed["reasons"] == []
