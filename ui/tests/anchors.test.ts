@@ -6,9 +6,9 @@ import { type Drawing, draw } from "../src/model/draw";
 import { addRule, removeCard, removePeer, setPeer, setPorts, setSubject } from "../src/model/edits";
 import { readObjects } from "../src/model/objects";
 import { readSource } from "../src/model/source";
-import { applyEdits, type Edit, EditError } from "../src/model/splice";
+import { applyEdits, EditError } from "../src/model/splice";
 import { treeOf } from "../src/model/tree";
-import { equal, isObject, withEdit } from "../src/model/value";
+import { type Edit, equal, isObject, withEdit } from "../src/model/value";
 
 const SHARED = `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy

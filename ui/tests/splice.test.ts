@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { lineDiff } from "../src/model/line-diff";
 import { readObjects } from "../src/model/objects";
 import { readSource } from "../src/model/source";
-import { applyEdits, type Edit, EditError } from "../src/model/splice";
+import { applyEdits, EditError } from "../src/model/splice";
+import type { Edit } from "../src/model/value";
 import { MISSING, STYLES, validPolicies } from "./policies";
 
 const cases: [string, string, Edit, string][] = [

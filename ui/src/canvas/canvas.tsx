@@ -10,7 +10,7 @@ import type { Act } from "../model/change";
 import { type Block, type Card, type Drawing, type DrawnPeer, LANES } from "../model/draw";
 import { removeCard, removePeer, switchDefaultDeny } from "../model/edits";
 import { peerText } from "../model/peer";
-import type { Path } from "../model/source";
+import type { Path } from "../model/value";
 import { useLatest } from "../shell/latest";
 import { KeptList } from "./kept-list";
 import { Links } from "./links";

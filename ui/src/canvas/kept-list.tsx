@@ -1,6 +1,6 @@
 /** What the canvas cannot draw: shown with its path, and never changed. */
 import type { Kept } from "../model/draw";
-import type { Path } from "../model/source";
+import type { Path } from "../model/value";
 import { blockLines } from "../model/yaml-writing";
 
 export function KeptList({ kept, show }: { kept: readonly Kept[]; show: (path: Path) => void }) {

@@ -3,8 +3,7 @@ import { memo } from "react";
 import type { Card, DrawnPeer } from "../model/draw";
 import type { Kind } from "../model/objects";
 import { peerKindWord, peerText } from "../model/peer";
-import type { Path } from "../model/source";
-import { equal } from "../model/value";
+import { equal, type Path } from "../model/value";
 import { KeptList } from "./kept-list";
 import { cardText, dnsTexts, portTexts } from "./words";
 

@@ -4,7 +4,7 @@ import type { Act, Change } from "../model/change";
 import type { Block, Drawing } from "../model/draw";
 import { rename, setAudit, setDescription, setNamespace, setSubject } from "../model/edits";
 import { readSelector, selectorText } from "../model/selector";
-import type { Path } from "../model/source";
+import type { Path } from "../model/value";
 import { Dialog } from "../shell/dialog";
 import { useChoices } from "./choices";
 import { Field } from "./field";

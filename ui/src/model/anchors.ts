@@ -4,8 +4,8 @@
  * An edit is of one place. So it is refused where it would change another one too, or what another one needs.
  */
 import { pairOf, pathText } from "./source";
-import type { Edit } from "./splice";
 import { aliasTargets } from "./tree";
+import type { Edit } from "./value";
 import {
   type Alias,
   type Doc,

@@ -1,7 +1,8 @@
 /** Changes of one policy of a text: drawn, edited, drawn again, until all are in. */
 import { type Block, type Drawing, draw } from "./draw";
 import { readObjects } from "./objects";
-import { applyEdits, type Edit, EditError } from "./splice";
+import { applyEdits, EditError } from "./splice";
+import type { Edit } from "./value";
 
 /** What one step on the canvas does: it sees the policy as the steps before left it. */
 export type Change = (drawing: Drawing, block: Block) => Edit[];

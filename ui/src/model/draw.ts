@@ -9,8 +9,8 @@ import type { Kind, PolicyObject } from "./objects";
 import { kubernetesPeerOf, laneOf, members, type NameItem, nameOf, type Peer, peerOf } from "./peer";
 import { type Icmp, icmpOf, type Port, portOf } from "./port";
 import { type Selector, selectorOf } from "./selector";
-import { type Path, pathText } from "./source";
-import { isObject, type Json, type JsonObject } from "./value";
+import { pathText } from "./source";
+import { isObject, type Json, type JsonObject, type Path } from "./value";
 
 export interface Kept {
   path: Path;

@@ -20,9 +20,8 @@ import type { Kind } from "./objects";
 import { memberOf, type NameItem, type Peer } from "./peer";
 import { type Icmp, icmpValue, type Port, portValue } from "./port";
 import { type Selector, selectorValue } from "./selector";
-import type { Path } from "./source";
-import { type Edit, EditError } from "./splice";
-import { equal, isObject, type Json, type JsonObject, valueAt } from "./value";
+import { EditError } from "./splice";
+import { type Edit, equal, isObject, type Json, type JsonObject, type Path, valueAt } from "./value";
 
 export interface NewRule {
   peer: Peer;

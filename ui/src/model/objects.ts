@@ -3,9 +3,9 @@
  *
  * `index` counts all of them, `line` is as in the server's answers (docs/editor-api.md, judge).
  */
-import { lineAt, type Path, readSource, type Source } from "./source";
+import { lineAt, readSource, type Source } from "./source";
 import { treeOf } from "./tree";
-import { isObject, type Json, type JsonObject } from "./value";
+import { isObject, type Json, type JsonObject, type Path } from "./value";
 
 export const KINDS = ["CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy"] as const;
 export type Kind = (typeof KINDS)[number];

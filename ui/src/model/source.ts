@@ -4,6 +4,7 @@
  * Read once per text (the last few are kept). Lines and columns begin with 1, offsets with 0.
  */
 import { treeOf } from "./tree";
+import type { Path } from "./value";
 import {
   type Doc,
   isAlias,
@@ -17,8 +18,6 @@ import {
   parseDocuments,
   type YAMLMap,
 } from "./yaml";
-
-export type Path = readonly (string | number)[];
 
 export interface SyntaxProblem {
   line: number;

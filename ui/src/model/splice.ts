@@ -8,9 +8,9 @@
  */
 import { sharedBy } from "./anchors";
 import { withLineEnds } from "./line-ends";
-import { nodeAt, type Path, pairOf, readSource } from "./source";
+import { nodeAt, pairOf, readSource } from "./source";
 import { treeOf } from "./tree";
-import { equal, isObject, type Json, withEdit } from "./value";
+import { type Edit, equal, isObject, type Json, type Path, withEdit } from "./value";
 import {
   type Doc,
   isAlias,
@@ -33,16 +33,6 @@ import {
   scalarText,
   UNPRINTABLE,
 } from "./yaml-writing";
-
-export type Edit =
-  /** Replace the value, or add it: missing maps on the way are made. */
-  | { op: "set"; path: Path; value: Json }
-  /** Add to the end of the list at `path`, which is made where it is missing. */
-  | { op: "append"; path: Path; value: Json }
-  /** Take away the item of a list, or the key of a map with its value. */
-  | { op: "remove"; path: Path }
-  /** Another name for the key at `path`, in its place. */
-  | { op: "rename"; path: Path; key: string };
 
 export class EditError extends Error {
   override name = "EditError";

@@ -1,8 +1,20 @@
 /** Plain values as YAML and JSON have them: comparing, and what an edit makes of one. */
-import type { Edit } from "./splice";
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
+
+/** To a value within another: keys of maps, numbers of items. */
+export type Path = readonly (string | number)[];
+
+export type Edit =
+  /** Replace the value, or add it: missing maps on the way are made. */
+  | { op: "set"; path: Path; value: Json }
+  /** Add to the end of the list at `path`, which is made where it is missing. */
+  | { op: "append"; path: Path; value: Json }
+  /** Take away the item of a list, or the key of a map with its value. */
+  | { op: "remove"; path: Path }
+  /** Another name for the key at `path`, in its place. */
+  | { op: "rename"; path: Path; key: string };
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -60,7 +72,7 @@ function renameKey(map: JsonObject, old: string, key: string): void {
   }
 }
 
-export function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
+export function valueAt(value: unknown, path: Path): unknown {
   return path.reduce<unknown>((at, key) => read(at as Json, key), value);
 }
 
