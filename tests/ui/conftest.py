@@ -131,6 +131,13 @@ def watched(browser: Browser, address: str, **more: object) -> Iterator[Page]:
         context.close()
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """An editor with nothing open; who needs another says so."""
+    with serving() as found:
+        yield found
+
+
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """At the `address` of the module's own editor."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.ui.conftest import serious, serving, upload, watched
+from tests.ui.conftest import serious, upload, watched
 from tests.ui.test_editor import COMMENTED
 
 MISSPELT = COMMENTED.replace("toFQDNs:", "tofqdn:")
@@ -15,12 +15,6 @@ HTTP = """\
   - toEndpoints: [{matchLabels: {app: web}}]
     toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{method: GET}]}}]
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving() as found:
-        yield found
 
 
 def nothing(page: Page) -> None:

@@ -6,13 +6,12 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
+from tests.ui.conftest import REPOSITORY, upload, watched, yaml_of
 
 SEEDS = REPOSITORY / "lab/manifests/backend-egress-allow-fqdn.yaml"
 
@@ -46,12 +45,6 @@ spec:
         - matchName: "not a name!"
     - toCIDR: ["10.0.0.0/33"]
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving() as found:
-        yield found
 
 
 def changes(old: Path, new: Path) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.conftest import serving, upload
+from tests.ui.conftest import upload
 from tests.ui.test_editor import COMMENTED
 
 MISSPELT = COMMENTED.replace("toFQDNs:", "tofqdn:")
@@ -19,12 +18,6 @@ FOCUSED = """() => {
   return [Number(focus.dataset.tab ?? -1), focus === document.body || drawn, focus.outerHTML.slice(0, 200)];
 }"""
 """[its number, whether one sees that it has the focus, how it begins]"""
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving() as found:
-        yield found
 
 
 def within(dialog: Locator) -> bool:

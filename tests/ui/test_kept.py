@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Dialog, FilePayload, Locator, Page, Route, expect
 
 from tests.ui.conftest import REPOSITORY, serving, upload, watched, yaml_of
@@ -26,12 +24,6 @@ spec:
     - ports: [{port: "80", protocol: TCP}]
       rules: {http: [{method: GET}]}
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving() as found:
-        yield found
 
 
 def files(page: Page) -> list[str]:

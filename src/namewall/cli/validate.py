@@ -7,7 +7,7 @@ import sys
 import click
 
 from namewall.cli.context import WRONG_USAGE
-from namewall.cli.inputs import BadRow, Row, batch, dumped, only_one, texts
+from namewall.cli.inputs import BadRow, Row, batch, counted, dumped, only_one, texts
 from namewall.cli.scenarios import place
 from namewall.review.complaints import Complaint, documents
 from namewall.review.objects import is_other, is_scenario, objects
@@ -69,7 +69,7 @@ def validate_command(files: tuple[str, ...], batch_file: str | None, output: str
         }
         click.echo(dumped(rows, output), nl=False)
     invalid = sum(1 for one in found if not one.accepted) + len(broken)
-    left = f", {others} other object{'s' if others > 1 else ''} left out" if others else ""
+    left = f", {counted(others, 'other object')} left out" if others else ""
     if not found and not broken:
         click.echo(f"namewall: no policy found{left}", err=True)
         sys.exit(WRONG_USAGE)

@@ -19,6 +19,7 @@ from namewall.kube.errors import ApiError
 from namewall.kube.resources import Resource
 from namewall.policy.metadata import MODE
 from namewall.review import live
+from namewall.review.written import text_of
 
 Object = dict[str, Any]
 MOST_FLOWS = 5000
@@ -202,7 +203,7 @@ def _policy(obj: Object) -> Object:
         "kind": obj["kind"],
         "namespace": metadata.get("namespace"),
         "name": metadata["name"],
-        "text": live.text_of(obj),
+        "text": text_of(obj),
         "audit": (metadata.get("annotations") or {}).get(MODE) == "audit",
         "resourceVersion": metadata.get("resourceVersion"),
     }

@@ -16,12 +16,12 @@ from namewall.policy.explain.flow import Explanation, catalog_of, document, expl
 from namewall.policy.scenario_parse import protocol_of
 from namewall.review.complaints import clean
 from namewall.review.explain import lines
-from namewall.review.live import file_name, text_of
 from namewall.review.objects import CIDR_GROUP
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import ScenarioFile, place
 from namewall.review.sheet import patched
 from namewall.review.validate import judge
+from namewall.review.written import file_name, text_of
 from namewall.review.wrong import Wrong
 from namewall.review.yaml_writing import block_yaml
 

@@ -17,10 +17,10 @@ from namewall.policy.parse import API_VERSIONS
 from namewall.policy.sanitize import EGRESS_PEERS, INGRESS_PEERS, parse_port
 from namewall.policy.selectors import contains
 from namewall.policy.structural import parse_cidr
-from namewall.review.live import as_written
 from namewall.review.papers import File, Papers, in_file
 from namewall.review.sheet import rewritten
 from namewall.review.validate import judge
+from namewall.review.written import as_written
 from namewall.review.wrong import Wrong
 
 Raw = dict[str, Any]

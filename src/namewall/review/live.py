@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from namewall.kube import resources
-from namewall.kube.merge import LAST_APPLIED
 from namewall.kube.resources import Resource
-from namewall.policy.explain.words import SHORT
-from namewall.review.yaml_writing import block_yaml
+from namewall.policy.explain.anatomy import key_of
+from namewall.review.written import as_written
 
 Object = dict[str, Any]
 
@@ -28,8 +27,6 @@ TYPES = (resources.NAMESPACES, resources.PODS, resources.SERVICES, *POLICIES)
 
 Grant = tuple[str, str]
 """An address, and a name that it is open under."""
-_WRITTEN = ("name", "namespace", "labels", "annotations")
-"""What an author says of metadata, in the order he does."""
 
 
 def scenario(objects: Mapping[Resource, list[Object]], grants: Iterable[Grant], strict: bool) -> Object:
@@ -52,47 +49,13 @@ def runs(pod: Object) -> bool:
     return status.get("phase") not in ("Succeeded", "Failed") and bool(status.get("podIP"))
 
 
-def as_written(obj: Object) -> Object:
-    """As its author wrote it: what the server adds is none of policy, nor what tools keep on it."""
-    metadata = obj["metadata"]
-    notes = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != LAST_APPLIED}
-    told = {**metadata, "annotations": notes}
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "metadata": {key: told[key] for key in _WRITTEN if told.get(key)},
-        **{
-            key: value
-            for key, value in obj.items()
-            if key not in ("apiVersion", "kind", "metadata", "status")
-        },
-    }
-
-
-def text_of(obj: Object) -> str:
-    """A policy as YAML, as its author would write it."""
-    return block_yaml(as_written(obj))
-
-
 def versions(objects: Mapping[Resource, list[Object]]) -> dict[str, str]:
     """The resourceVersions of the policies, by `KIND/NAMESPACE/NAME`."""
     return {
-        f"{each.kind}/{policy['metadata'].get('namespace') or ''}/{policy['metadata']['name']}": policy[
-            "metadata"
-        ]["resourceVersion"]
+        "/".join(key_of(policy)): policy["metadata"]["resourceVersion"]
         for each in POLICIES
         for policy in objects.get(each, ())
     }
-
-
-def file_name(obj: Object) -> str:
-    """`default/backend.cnp.yaml`."""
-    kind, metadata = obj["kind"], obj["metadata"]
-    short = SHORT.get(kind, kind.lower())
-    namespace = (
-        "" if kind == "CiliumClusterwideNetworkPolicy" else f"{metadata.get('namespace') or 'default'}/"
-    )
-    return f"{namespace}{metadata['name']}.{short}.yaml"
 
 
 def endpoint(pod: Object) -> Object:

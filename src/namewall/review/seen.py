@@ -25,10 +25,10 @@ from namewall.policy.rules import Policy
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.terms import selecting
-from namewall.review.live import file_name, text_of
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import place
 from namewall.review.validate import judge
+from namewall.review.written import file_name, text_of
 from namewall.review.wrong import Wrong
 
 Row = dict[str, Any]

@@ -14,8 +14,7 @@ from typing import Any
 from namewall.model.labels import K8S, NAMESPACE, Labels, identity_labels
 from namewall.model.net import Direction
 from namewall.policy import beyond
-from namewall.policy.cilium import read_ports
-from namewall.policy.explain.anatomy import Catalog, PeerPart, PortPart, at
+from namewall.policy.explain.anatomy import Catalog, PeerPart, PortPart, at, parts_of_ports
 from namewall.policy.explain.flow import Locate, rule_row
 from namewall.policy.explain.words import wanted_peer, wanted_port
 from namewall.policy.lint.contained import ports_meet, world_families
@@ -170,19 +169,7 @@ def _beyond_ports(item: Row, path: str) -> Iterator[tuple[str, list[PortPart]]]:
     for number, port_rule in enumerate(item.get("toPorts") or ()):
         if beyond.of_port_rule(port_rule):
             where = f"{path}.toPorts[{number}]"
-            yield (
-                where,
-                [
-                    PortPart(
-                        f"{where}.ports[{index}]",
-                        where,
-                        raw,
-                        read_ports({"toPorts": [{"ports": [raw]}]}),
-                        False,
-                    )
-                    for index, raw in enumerate(port_rule.get("ports") or ())
-                ],
-            )
+            yield where, list(parts_of_ports({"ports": port_rule.get("ports")}, where))
 
 
 def _unknown(part: PeerPart) -> tuple[PeerSelector, ...]:

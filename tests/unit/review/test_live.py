@@ -8,7 +8,8 @@ from typing import Any
 
 from namewall.kube import resources
 from namewall.review.answers import ANSWERS
-from namewall.review.live import as_written, scenario, text_of, versions
+from namewall.review.live import scenario, versions
+from namewall.review.written import as_written, text_of
 
 WRITTEN = """\
 apiVersion: cilium.io/v2

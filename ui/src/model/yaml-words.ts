@@ -2,7 +2,7 @@
  * Words of YAML without quotes, as kubectl and the server read them (src/namewall/model/documents.py): go-yaml's idea of
  * YAML 1.1, where `yes` is true, `012` is ten and a date is text.
  *
- * `tests/cases/yaml-words.json` holds both sides to it.
+ * `tests/unit/model/yaml-words.json` holds both sides to it.
  */
 export type Plain = string | number | boolean | null;
 

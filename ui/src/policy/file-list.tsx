@@ -20,11 +20,11 @@ export function FileList({ goLine }: Props) {
   const { files, place, go, edit } = useWorkspace();
   const { judgement } = useJudgement();
   const [renaming, setRenaming] = useState<string | null>(null);
+  const said = [...(judgement?.problems ?? []), ...(judgement?.findings ?? [])];
   return (
     <nav className="files" aria-label="Open files">
       <ul className="row">
         {files.map((file, at) => {
-          const said = [...(judgement?.problems ?? []), ...(judgement?.findings ?? [])];
           const its = said.filter((one) => one.file === file.name && severityOf(one.severity) !== "info");
           return (
             // biome-ignore lint/suspicious/noArrayIndexKey: under another name it is the same file, and keeps the focus

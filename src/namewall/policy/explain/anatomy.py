@@ -69,6 +69,14 @@ def key_of(raw: Raw) -> tuple[str, str, str]:
     return raw["kind"], "" if clusterwide else metadata.get("namespace") or "default", metadata["name"]
 
 
+def parts_of_ports(port_rule: Raw, path: str) -> Iterator[PortPart]:
+    """Of a toPorts item of Cilium's kinds."""
+    judged = bool((port_rule.get("rules") or {}).get("dns"))
+    for index, raw in enumerate(port_rule.get("ports") or ()):
+        ports = cilium.read_ports({"toPorts": [{**port_rule, "ports": [raw]}]})
+        yield PortPart(f"{path}.ports[{index}]", path, raw, ports, judged)
+
+
 class Catalog:
     """The policies of one world. `raws` keeps its order and its rejected objects, so that indexes stay true."""
 
@@ -155,14 +163,10 @@ class Catalog:
                 for number, raw in enumerate(raws)
                 if number < len(rule.ports)
             ]
-        found = []
+        found: list[PortPart] = []
         for number, port_rule in enumerate(item.get("toPorts") or ()):
-            if cilium.beyond.of_port_rule(port_rule):
-                continue
-            where, judged = f"{path}.toPorts[{number}]", bool((port_rule.get("rules") or {}).get("dns"))
-            for index, raw in enumerate(port_rule.get("ports") or ()):
-                ports = cilium.read_ports({"toPorts": [{**port_rule, "ports": [raw]}]})
-                found.append(PortPart(f"{where}.ports[{index}]", where, raw, ports, judged))
+            if not cilium.beyond.of_port_rule(port_rule):
+                found += parts_of_ports(port_rule, f"{path}.toPorts[{number}]")
         for number, icmp in enumerate(item.get("icmps") or ()):
             for index, raw in enumerate(icmp.get("fields") or ()):
                 ports = cilium.read_ports({"icmps": [{"fields": [raw]}]})
