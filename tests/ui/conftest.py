@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,12 +118,24 @@ class Watched:
             self.wrong.append(f"request to {request.url}")
 
 
+def network_rests() -> None:
+    """Links get their IPv6 addresses two seconds after they are up, and Chromium breaks off what it loads just then."""
+    for _ in range(50):
+        tentative = subprocess.run(
+            ["ip", "-6", "address", "show", "tentative"], capture_output=True, check=True
+        )
+        if not tentative.stdout:
+            return
+        time.sleep(0.1)
+
+
 @contextmanager
 def watched(browser: Browser, address: str, **more: object) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True, **more)  # type: ignore[arg-type]
     page = context.new_page()
     watch = Watched(page, urlsplit(address).netloc)
     page.set_default_timeout(10_000)
+    network_rests()
     try:
         page.goto(address)
         yield page
