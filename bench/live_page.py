@@ -202,6 +202,7 @@ def run(root: Path) -> Iterator[Figure]:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(address)
         yield from measured(page, "map of 200 nodes", "#/map")
+        page.wait_for_timeout(1000)  # till all is drawn again that the filter hid
         nodes = re.search(r"([\d,]+) nodes", page.locator(".live-bar.second").inner_text())
         yield Figure("  nodes on it", float(nodes[1]) if nodes else 0, "", 200, True)
         yield from measured(page, "table", "#/flows")
