@@ -160,7 +160,10 @@ def _ports_for(item: Raw, kind: str, case: Case) -> Iterator[tuple[str, Any, int
         return
     if case.protocol in (Protocol.ICMP, Protocol.ICMPV6):
         for number, icmp in enumerate(item.get("icmps") or ()):
-            yield f"icmps[{number}].fields", icmp_field(case), len(icmp.get("fields") or ()) and 1
+            if icmp.get("fields"):
+                yield f"icmps[{number}].fields", icmp_field(case), 1
+            else:
+                yield "icmps", {"fields": [icmp_field(case)]}, 1
         return
     if not item.get("toPorts"):
         return
