@@ -147,11 +147,10 @@ def _cluster_dns(papers: Papers, one: Placed, path: Path) -> Fix | None:
 
 
 def _own_namespace(papers: Papers, one: Placed, path: Path) -> Fix:
-    labels = value_at(one.object, path)
-    keys = [key for key in (NAMESPACE, f"{K8S}:{NAMESPACE}") if key in labels]
-    if len(keys) == len(labels):
-        return "take the namespace out", [Edit("replace", path, {})]
-    return "take the namespace out", [Edit("remove", (*path, key)) for key in keys]
+    """The key that is overridden; the other one, without a source, is not, and selects nobody."""
+    key = f"{K8S}:{NAMESPACE}"
+    alone = len(value_at(one.object, path)) == 1
+    return "take the namespace out", [Edit("replace", path, {}) if alone else Edit("remove", (*path, key))]
 
 
 def _both_selectors(papers: Papers, one: Placed, path: Path) -> Fix | None:

@@ -134,6 +134,17 @@ def test_a_fix_that_does_not_say_so_changes_no_verdict(rule: str) -> None:
     assert ANSWERS["diff"]({"old": old, "new": fix["files"]})["changed"] is False
 
 
+def test_only_the_namespace_that_is_overridden_is_taken_out() -> None:
+    """The key without a source selects nobody, and goes on to."""
+    both = "{io.kubernetes.pod.namespace: red, k8s:io.kubernetes.pod.namespace: red}"
+    text = HEAD.replace("{app: web}", both) + "  egress: [{}]\n"
+    assert both in text
+    fix = found(judge(text), "namespace-overridden")[0]["fix"]
+    assert "io.kubernetes.pod.namespace: red" in fix["files"][0]["text"]
+    old = [{"name": "a.yaml", "text": text}]
+    assert ANSWERS["diff"]({"old": old, "new": fix["files"]})["changed"] is False
+
+
 def test_problems_have_line_column_path_and_who_says_so() -> None:
     text = HEAD + "  egress:\n    - toFQDNs:\n        - matchName: 'a b'\n"
     (problem,) = judge(text)["problems"]
