@@ -55,7 +55,7 @@ def compile(
 
     `identities` are the pods' (the reserved ones are known). `own_ports` are the subject's named container
     ports (for ingress), `cluster_ports` those of all pods (for egress). Policies must be expanded
-    (`policy.expand`); references that are not select nothing. `addressless` for scenarios whose pods have no addresses.
+    (`policy.expand`). `addressless` for scenarios whose pods have no addresses.
     """
     known = list(policies)
     counting = (policy for policy in known if audit or not policy.audit)

@@ -25,7 +25,7 @@ from namewall.policy.lookup import (
 from namewall.policy.map_state import DnsRules, RuleOrigin
 from namewall.policy.patterns import granted
 from namewall.policy.ports import L4, NO_NAMES, NamedPorts
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Policy, Rule
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
 from namewall.policy.terms import Filters, Term, collect, dns_union, judging, posture, selecting
 
@@ -82,31 +82,50 @@ def decide(
     cluster_ports: NamedPorts = NO_NAMES,
     audit: bool = False,
 ) -> Decision:
-    """One new connection of `subject`, `port` the destination's (for ICMP the type).
+    """One flow, as `SubjectRules.decide` says it.
 
-    By the policies enforced; with `audit` by those in audit too (spec/semantics.md section 10).
-
-    With `question`, a DNS question for that name is sent over it, and is refused if names are judged and it
-    may not be asked. Policies must be expanded (`policy.expand`).
+    By the policies enforced; with `audit` by those in audit too (spec/semantics.md section 10). Policies must be
+    expanded (`policy.expand`).
     """
     counting = (policy for policy in policies if audit or not policy.audit)
-    mine = selecting((rule for policy in counting for rule in policy.rules), subject, direction)
-    stance = posture(mine, subject)
-    if not stance.enforced:
-        return Decision("allow", NO_POLICY)
+    rules = (rule for policy in counting for rule in policy.rules)
     names = own_ports if direction is Direction.INGRESS else cluster_ports
-    allows, denies = collect(mine, names, stance)
-    denying = [term for _, _, term in _hits(denies, peer, protocol, port)]
-    if denying or (peer.closed and stance.default_deny):
-        return Decision("deny", POLICY_DENY, _origins(denying))
-    decision = _allowed(allows, peer, protocol, port)
-    if decision is None:
-        if peer.host and direction is Direction.INGRESS:
-            return Decision("allow", ALLOWED)
-        return Decision("deny", POLICY_DENIED)
-    if question is not None and not dns_passes(decision.dns, question):
-        return Decision("deny", DNS_REFUSED, decision.rules, decision.dns)
-    return decision
+    return SubjectRules(rules, subject, direction, names).decide(peer, protocol, port, question=question)
+
+
+class SubjectRules:
+    """What rules say of a subject in one direction, collected once for many flows.
+
+    `rules` may be those for others too; `names` are the ports by name that they mean.
+    """
+
+    def __init__(
+        self, rules: Iterable[Rule], subject: Labels, direction: Direction, names: NamedPorts = NO_NAMES
+    ) -> None:
+        mine = selecting(rules, subject, direction)
+        self._direction = direction
+        self._stance = posture(mine, subject)
+        self._allows, self._denies = collect(mine, names, self._stance) if self._stance.enforced else ({}, {})
+
+    def decide(self, peer: PeerFacts, protocol: int, port: int, *, question: str | None = None) -> Decision:
+        """One new connection, `port` the destination's (for ICMP the type).
+
+        With `question`, a DNS question for that name is sent over it, and is refused if names are judged and it
+        may not be asked.
+        """
+        if not self._stance.enforced:
+            return Decision("allow", NO_POLICY)
+        denying = [term for _, _, term in _hits(self._denies, peer, protocol, port)]
+        if denying or (peer.closed and self._stance.default_deny):
+            return Decision("deny", POLICY_DENY, _origins(denying))
+        decision = _allowed(self._allows, peer, protocol, port)
+        if decision is None:
+            if peer.host and self._direction is Direction.INGRESS:
+                return Decision("allow", ALLOWED)
+            return Decision("deny", POLICY_DENIED)
+        if question is not None and not dns_passes(decision.dns, question):
+            return Decision("deny", DNS_REFUSED, decision.rules, decision.dns)
+        return decision
 
 
 Class = str

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from namewall.model.labels import Labels
 from namewall.model.net import Direction, Protocol
-from namewall.policy.decide import Decision, PeerFacts, decide
+from namewall.policy.decide import Decision, PeerFacts, SubjectRules
 from namewall.policy.diff.peers import Peers
 from namewall.policy.diff.universe import Known, Universe
 from namewall.policy.lookup import Verdict, dns_passes
@@ -111,8 +111,8 @@ class _Group:
     def __init__(
         self, judge: _Judge, rules: list[Rule], known: Known, direction: Direction, names: NamedPorts
     ) -> None:
-        self._judge, self._policy = judge, Policy("", "", "", "", tuple(rules))
-        self._known, self._direction, self._names = known, direction, names
+        self._judge = judge
+        self._rules = SubjectRules(rules, known.labels, direction, names)
         self._cuts = _cuts(rules, names)
         self._functions: dict[tuple[object, ...], Function] = {}
         self._told: dict[str, tuple[int, ...]] = {}
@@ -133,24 +133,14 @@ class _Group:
         for protocol in PROTOCOLS:
             last: Value | None = None
             for port in self._cuts[protocol]:
-                decision = self.decide(peer, protocol, port)
+                decision = self._rules.decide(peer, protocol, port)
                 value = (decision.verdict, decision.dns)
                 if value != last:
                     yield protocol, port, value
                 last = value
 
     def decide(self, peer: PeerFacts, protocol: int, port: int, question: str | None = None) -> Decision:
-        return decide(
-            (self._policy,),
-            self._known.labels,
-            self._direction,
-            peer,
-            protocol,
-            port,
-            question=question,
-            own_ports=self._names,
-            cluster_ports=self._names,
-        )
+        return self._rules.decide(peer, protocol, port, question=question)
 
 
 def _cuts(rules: Iterable[Rule], names: NamedPorts) -> dict[Protocol, list[int]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from namewall.model.labels import Labels
 from namewall.model.net import Direction
-from namewall.policy.decide import Decision, PeerFacts, decide
+from namewall.policy.decide import Decision, PeerFacts, SubjectRules, decide
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.ports import NamedPorts
 from namewall.policy.rules import EVERYTHING, Policy, PortMatch, Rule
@@ -65,8 +65,10 @@ class Case:
 
     def _alone(self, peers: tuple[PeerSelector, ...], ports: tuple[PortMatch, ...]) -> bool:
         rule = Rule(_ALONE, WILDCARD, self.direction, peers, ports)
+        names = self.own_ports if self.direction is Direction.INGRESS else self.cluster_ports
         # An owner-less address behind a closed range is denied whatever is asked; here it only must not match.
         peer = replace(self.peer, closed=False)
-        asked = replace(self, peer=peer, question=None)
-        decision = asked.decided([Policy("", "", "", "", (rule,))])
+        decision = SubjectRules((rule,), self.subject, self.direction, names).decide(
+            peer, self.protocol, self.port
+        )
         return decision.verdict == "allow" and bool(decision.rules)

@@ -8,7 +8,7 @@ from typing import Any
 from namewall.model.labels import Labels
 from namewall.model.names import fqdn
 from namewall.model.net import Direction, Protocol
-from namewall.policy.decide import PeerFacts, decide
+from namewall.policy.decide import PeerFacts, SubjectRules
 from namewall.policy.diff.universe import SOME_NAME, sample_names
 from namewall.policy.explain.words import rule_name
 from namewall.policy.lint.contained import (
@@ -22,7 +22,7 @@ from namewall.policy.lint.contained import (
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
 from namewall.policy.patterns import Pattern, normalize
-from namewall.policy.rules import Policy, PortMatch, Rule
+from namewall.policy.rules import PortMatch, Rule
 from namewall.policy.scenario import Endpoint, Scenario, Service
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector
@@ -249,7 +249,7 @@ def _wide(peer: object) -> str:
 def dns_on_the_path(project: Project) -> Iterator[Finding]:
     """For each rule with toFQDNs: can its names be asked, and is the answer seen by a DNS rule."""
     servers = _servers(project.scenario)
-    asking: dict[Labels, tuple[tuple[Policy, ...], list[PortMatch]]] = {}
+    asking: dict[Labels, tuple[SubjectRules, list[PortMatch]]] = {}
     for index, rule in project.allows(Direction.EGRESS):
         forms = [peer.form for peer in rule.peers if isinstance(peer, FqdnSelector)]
         names = list(
@@ -258,14 +258,11 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
         for subject in project.subjects(rule)[:1] if names else ():
             if subject not in asking:
                 asking[subject] = _asking(project, subject)
-            policies, judged = asking[subject]
+            rules, judged = asking[subject]
             unseen = [n for n in names if not any(m.dns == "any" or _passes(m.dns, n) for m in judged)]
             if not unseen:
                 continue
-            answers = [
-                decide(policies, subject, Direction.EGRESS, server, Protocol.UDP, 53, question=unseen[0])
-                for server in servers
-            ]
+            answers = [rules.decide(server, Protocol.UDP, 53, question=unseen[0]) for server in servers]
             path = f"{rule.origin.rule}.toFQDNs"
             name = "any name" if unseen[0] == SOME_NAME else f"`{unseen[0].removesuffix('.')}`"
             wanted = "" if unseen[0] == SOME_NAME else f"matchName {name} or "
@@ -282,7 +279,7 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
             yield Finding("fqdn-without-dns", "warning", index, path, text, hint)
 
 
-def _asking(project: Project, subject: Labels) -> tuple[tuple[Policy, ...], list[PortMatch]]:
+def _asking(project: Project, subject: Labels) -> tuple[SubjectRules, list[PortMatch]]:
     """What decides over a subject's questions to port 53/UDP: its rules for that port, one that turns on default deny,
     and the ports with DNS rules."""
     rules = [rule for _, rule in project.by_subject.selecting(subject) if rule.direction is Direction.EGRESS]
@@ -295,7 +292,7 @@ def _asking(project: Project, subject: Labels) -> tuple[tuple[Policy, ...], list
         for match in rule.ports
         if match.dns is not None
     ]
-    return (Policy("", "", "", "", tuple(near or rules[:1])),), judged
+    return SubjectRules(near or rules[:1], subject, Direction.EGRESS), judged
 
 
 _QUESTION = PortMatch(Protocol.UDP, 53, 53)
