@@ -25,7 +25,7 @@ test: check         ## everything that ends within 20 minutes on 2 cores
 	$(PY) -m pytest -m "not long and not host" $(TOGETHER) $(ARGS)
 	$(PY) -m pytest -m "not long and host" $(ARGS)
 
-test-long: check    ## all of it, the three readings of policy over 100,000 generated worlds, its laws over 12,500
+test-long: check    ## all of it, what policy means over 100,000 generated worlds, the tools that read it over 10,000
 	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest -m "not host" $(TOGETHER) $(ARGS)
 	$(PY) -m pytest -m host $(ARGS)
 

@@ -13,7 +13,7 @@ EXAMPLES = int(os.environ.get("NAMEWALL_EXAMPLES", ENOUGH))
 
 
 def one_in(part: int) -> int:
-    """A `part`-th of the examples, and at least enough where enough are asked for: for what takes long to judge."""
+    """A `part`-th of the examples, and at least enough where enough are asked for: for the tools that read policy."""
     return EXAMPLES // part if EXAMPLES < ENOUGH else max(ENOUGH, EXAMPLES // part)
 
 

@@ -2,6 +2,9 @@
 
 Policies are made as users write them and go through `parse`, so that what is generated is what can be. Every
 clause of spec/semantics.md must be met often: test_meaning counts.
+
+Drawing is what costs, so what has few values is listed here, and drawn as one. A list has 256 values at most: of
+longer ones Hypothesis prefers the beginning.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address, ip_network
+from itertools import combinations, product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -56,6 +60,10 @@ PORTS = ("53", "53", "52", "80", "8080", "065", "dns", "HTTP", "0")
 PORT_NUMBERS = (0, 52, 53, 54, 80, 81, 8080)
 
 
+chances = st.randoms(use_true_random=True)
+"""All chance of an example as one draw, its seed: drawing is what costs."""
+
+
 def one(*values: Any) -> st.SearchStrategy[Any]:
     """One of the values, as a strategy; equal ones are made once, since making them is what costs."""
     return _one(repr(values), values)
@@ -80,6 +88,15 @@ def composite(function: Callable[..., Any]) -> Callable[..., st.SearchStrategy[A
     return cache(st.composite(function))
 
 
+def _pairs(*values: Any) -> list[list[Any]]:
+    """Lists of one value or two, as many of the one as of the other where there is room."""
+    twos = list(map(list, product(values, repeat=2)))
+    return [
+        *([value] for value in values for _ in range(min(len(twos), 256 - len(twos)) // len(values))),
+        *twos,
+    ]
+
+
 KEYS = (
     "app",
     "k8s:app",
@@ -102,35 +119,57 @@ VALUES = {
 }
 
 
+def _conditions(key: str) -> list[Raw]:
+    """As many that ask for the key alone as for its values."""
+    lists = _pairs(*VALUES.get(key, ("a",)))
+    return [
+        *({"key": key, "operator": operator} for operator in ("Exists", "DoesNotExist") for _ in lists),
+        *(
+            {"key": key, "operator": operator, "values": values}
+            for operator in ("In", "NotIn")
+            for values in lists
+        ),
+    ]
+
+
+CONDITIONS = {key: st.sampled_from(_conditions(key)) for key in (*KEYS, "team")}
+
+
 @composite
 def requirements(draw: st.DrawFn, keys: tuple[str, ...] = KEYS) -> Raw:
-    key = draw(one(*keys))
-    operator = draw(one("In", "NotIn", "Exists", "DoesNotExist"))
-    values = draw(some(one(*VALUES.get(key, ("a",))))) if operator in ("In", "NotIn") else None
-    return {"key": key, "operator": operator} | ({"values": values} if values else {})
+    return draw(CONDITIONS[draw(one(*keys))])
 
 
 @cache
 def label_maps(keys: tuple[str, ...]) -> st.SearchStrategy[dict[str, str]]:
-    return st.fixed_dictionaries({}, optional={key: one(*VALUES.get(key, ("a",))) for key in keys})
+    """Of two labels at most: few have more."""
+    chosen = [few for size in range(3) for few in combinations(keys, size)]
+    values = [product(*(VALUES.get(key, ("a",)) for key in few)) for few in chosen]
+    return st.sampled_from(
+        [dict(zip(few, row, strict=True)) for few, rows in zip(chosen, values, strict=True) for row in rows]
+    )
+
+
+SELECTORS = st.sampled_from(("all", "all", "all", *APPS, *("labels",) * 3, *("expressions",) * 3))
 
 
 @composite
 def selectors(draw: st.DrawFn, keys: tuple[str, ...] = KEYS) -> Raw:
-    kind = draw(one("all", "app", "labels", "expressions"))
+    kind = draw(SELECTORS)
     if kind == "all":
         return {}
-    if kind == "app":
-        return {"matchLabels": {"app": draw(one(*APPS))}}
+    if kind in APPS:
+        return {"matchLabels": {"app": kind}}
     if kind == "labels":
         return {"matchLabels": draw(label_maps(keys))}
     return {"matchExpressions": draw(some(requirements(keys)))}
 
 
-name_items = st.one_of(
-    st.sampled_from(PATTERNS).map(lambda p: {"matchPattern": p}),
-    st.sampled_from(("a.example.com", "Example.Com", "x.test.")).map(lambda n: {"matchName": n}),
+NAME_ITEMS = (
+    *({"matchPattern": pattern} for pattern in PATTERNS),
+    *({"matchName": name} for name in ("a.example.com", "Example.Com", "x.test.")),
 )
+NAMES_CHOSEN = st.sampled_from(_pairs(*NAME_ITEMS))
 ENTITIES = ("all", "world", "cluster", "host", "none", "remote-node", "kube-apiserver", "health", "init")
 SERVICES = (
     {"k8sService": {"serviceName": "db", "namespace": "red"}},
@@ -152,35 +191,47 @@ GROUPS_CHOSEN = (
 )
 
 
-@composite
-def cidr_sets(draw: st.DrawFn) -> Raw:
-    if draw(one(True, False, False)):
-        return draw(one(*GROUPS_CHOSEN))
-    return draw(cidr_items())
-
-
-@composite
-def cidr_items(draw: st.DrawFn) -> Raw:
-    cidr = draw(one(*CIDRS))
-    within = [c for c in CIDRS if c != cidr and _inside(c, cidr)]
-    excepts = draw(some(one(*within), 0)) if within else []
-    return {"cidr": cidr} | ({"except": excepts} if excepts else {})
-
-
 def _inside(inner: str, outer: str) -> bool:
     a, b = ip_network(inner), ip_network(outer)
     return a.version == b.version and a.network_address in b and a.prefixlen > b.prefixlen
 
 
+def _cidr_items(cidr: str) -> st.SearchStrategy[Raw]:
+    within = tuple(other for other in CIDRS if _inside(other, cidr))
+    excepting = [{"cidr": cidr, "except": excepts} for excepts in _pairs(*within)]
+    return st.sampled_from([*excepting, *([{"cidr": cidr}] * (len(excepting) // 2 + 1))])
+
+
+CIDR_ITEMS = {cidr: _cidr_items(cidr) for cidr in CIDRS}
+
+
 @composite
-def ports(draw: st.DrawFn, dns: bool) -> Raw:
-    port = draw(one("53", "dns", "80") if dns else one(*PORTS))
-    raw: Raw = {"port": port}
-    if protocol := draw(one(None, "TCP", "UDP", "ANY", "SCTP")):
-        raw["protocol"] = protocol
-    if not dns and draw(one(True, False, False)):
-        raw["endPort"] = draw(one(1, 51, 53, 54, 81, 90, 8090, 65535))
-    return raw
+def cidr_items(draw: st.DrawFn) -> Raw:
+    return draw(CIDR_ITEMS[draw(one(*CIDRS))])
+
+
+@composite
+def cidr_sets(draw: st.DrawFn) -> Raw:
+    cidr = draw(one(*CIDRS, *(None,) * 4))
+    return draw(CIDR_ITEMS[cidr] if cidr else one(*GROUPS_CHOSEN))
+
+
+PORTS_CHOSEN = st.sampled_from(
+    [
+        {"port": port} | ({"protocol": protocol} if protocol else {})
+        for port in PORTS
+        for protocol in (None, "TCP", "UDP", "ANY", "SCTP")
+    ]
+)
+ENDS = st.sampled_from((*(None,) * 16, 1, 51, 53, 54, 81, 90, 8090, 65535))
+
+
+@composite
+def port_items(draw: st.DrawFn, judged: bool = False) -> Raw:
+    item, end = draw(PORTS_CHOSEN), draw(ENDS)
+    if judged:
+        return item if item["port"] in ("53", "dns", "80") else item | {"port": "53"}
+    return item | ({"endPort": end} if end else {})
 
 
 ICMP = (
@@ -190,6 +241,7 @@ ICMP = (
     {"type": "EchoRequest", "family": "IPv6"},
     {"type": 8, "family": "IPv6"},
 )
+ICMP_CHOSEN = st.sampled_from(_pairs(*ICMP))
 BEYOND = (
     {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}},
     {"ports": [{"port": "80", "protocol": "TCP"}], "serverNames": ["a.example.com"]},
@@ -197,38 +249,45 @@ BEYOND = (
 )
 
 
+def _outlines(egress: bool, deny: bool) -> st.SearchStrategy[tuple[str, str]]:
+    """Which peers, and what else is said."""
+    peers = ["none", "none", "Endpoints", "Endpoints", "Entities", "CIDR", "CIDRSet"]
+    if egress:
+        peers += ["Services"] if deny else ["Services", "FQDNs", "FQDNs"]
+    kinds = ("all", "ports", "ports", "dns", "icmp", "both" if deny else "beyond")
+    return st.sampled_from(list(product(peers, kinds)))
+
+
+OUTLINES = {chosen: _outlines(*chosen) for chosen in product((True, False), repeat=2)}
+EMPTY = one(*(False,) * 11, True)
+PEERS = {
+    "Endpoints": some(selectors()),
+    "Entities": st.sampled_from(_pairs(*ENTITIES)),
+    "CIDR": st.sampled_from(_pairs(*CIDRS)),
+    "CIDRSet": some(cidr_sets()),
+    "FQDNs": NAMES_CHOSEN,
+    "Services": st.sampled_from(_pairs(*SERVICES)),
+}
+
+
 @composite
 def items(draw: st.DrawFn, egress: bool, deny: bool) -> Raw:
     side = "to" if egress else "from"
-    choices = ["none", "none", "Endpoints", "Endpoints", "Entities", "CIDR", "CIDRSet"]
-    if egress:
-        choices += ["Services"] if deny else ["Services", "FQDNs", "FQDNs"]
-    peer = draw(st.sampled_from(choices))
+    peer, kind = draw(OUTLINES[egress, deny])
     item: Raw = {}
-    least = draw(one(1, 1, 1, 0))
-    lists = {
-        "Endpoints": selectors(),
-        "Entities": one(*ENTITIES),
-        "CIDR": one(*CIDRS),
-        "CIDRSet": cidr_sets(),
-        "FQDNs": name_items,
-        "Services": one(*SERVICES),
-    }
-    if peer in lists:
-        item[side + peer] = draw(some(lists[peer], least))
-    kind = draw(one("all", "ports", "ports", "dns", "icmp", "both" if deny else "beyond"))
+    if peer in PEERS:
+        item[side + peer] = [] if draw(EMPTY) else draw(PEERS[peer])
     if kind == "dns" and egress and not deny:
-        least = draw(one(1, 1, 1, 0))
-        rules = {"dns": draw(some(name_items, least))}
-        item["toPorts"] = [{"ports": draw(some(ports(dns=bool(rules["dns"])))), "rules": rules}]
+        names = [] if draw(EMPTY) else draw(NAMES_CHOSEN)
+        item["toPorts"] = [{"ports": draw(some(port_items(judged=bool(names)))), "rules": {"dns": names}}]
     elif kind in ("ports", "dns"):
-        item["toPorts"] = [{"ports": draw(some(ports(dns=False)))}]
+        item["toPorts"] = [{"ports": draw(some(port_items()))}]
     elif kind == "icmp":
-        item["icmps"] = [{"fields": draw(some(one(*ICMP)))}]
+        item["icmps"] = [{"fields": draw(ICMP_CHOSEN)}]
     elif kind == "beyond":
         rare = draw(one("ports", "authentication", "Groups"))
         if rare == "ports":
-            item["toPorts"] = [{"ports": draw(some(ports(dns=False)))}, draw(one(*BEYOND))]
+            item["toPorts"] = [{"ports": draw(some(port_items()))}, draw(one(*BEYOND))]
         elif rare == "authentication":
             item["authentication"] = {"mode": draw(one("required", "disabled"))}
         elif peer == "none":
@@ -236,44 +295,79 @@ def items(draw: st.DrawFn, egress: bool, deny: bool) -> Raw:
     return item
 
 
+DIRECTIONS = ("egress", "egress", "ingress", "egressDeny", "ingressDeny")
+DEFAULTS = tuple({direction: on} for direction in ("ingress", "egress") for on in (True, False))
+
+
+SECTIONS = [tuple(dict.fromkeys(row)) for size in (1, 2, 3) for row in product(DIRECTIONS, repeat=size)]
+SECTIONS_CHOSEN = st.sampled_from(SECTIONS[: len(DIRECTIONS)] * 10 + SECTIONS)
+SUBJECTS = {
+    clusterwide: st.sampled_from(
+        list(
+            product(
+                ("all",) * 4 + ("some",) * 4 + (("init", "init", "node") if clusterwide else ()),
+                (*(None,) * 8, *DEFAULTS),
+            )
+        )
+    )
+    for clusterwide in (True, False)
+}
+"""Whom a spec is for, and what it says of default deny."""
+
+
 @composite
 def specs(draw: st.DrawFn, clusterwide: bool) -> Raw:
-    if clusterwide and draw(one(True, *[False] * 9)):
+    subject, default = draw(SUBJECTS[clusterwide])
+    if subject == "node":
         return {"nodeSelector": {}, "ingress": [{"fromEntities": ["world"]}]}
-    subject = draw(selectors(KEYS[:6])) if draw(st.booleans()) else {}
-    if clusterwide and draw(one(True, *[False] * 4)):
-        subject = {"matchLabels": {"reserved:init": ""}}
-    spec: Raw = {"endpointSelector": subject}
-    for name in draw(some(one("egress", "egress", "ingress", "egressDeny", "ingressDeny"), 1, 3)):
-        egress, deny = name.startswith("egress"), name.endswith("Deny")
-        spec[name] = draw(some(items(egress, deny)))
-    if draw(one(False, False, True)):
-        spec["enableDefaultDeny"] = {draw(one("ingress", "egress")): draw(st.booleans())}
-    return spec
+    chosen = {"all": {}, "init": {"matchLabels": {"reserved:init": ""}}}
+    spec: Raw = {"endpointSelector": chosen[subject] if subject in chosen else draw(selectors(KEYS[:6]))}
+    for name in draw(SECTIONS_CHOSEN):
+        spec[name] = draw(some(items(name.startswith("egress"), name.endswith("Deny"))))
+    return spec | ({"enableDefaultDeny": default} if default else {})
+
+
+TYPES = st.sampled_from(
+    list(
+        product(
+            (True, False),
+            (*_pairs("Ingress", "Egress"), *(None,) * 4),
+            range(3),
+            range(3),
+        )
+    )
+)
+"""Whether it is for some pods, its policyTypes, and how many rules it has for each direction."""
+NETWORK_PEERS = ("pod", "namespace", "both", "block", "block")
+NETWORK_PORTS = tuple(
+    port | ({"protocol": protocol} if protocol else {})
+    for port in ({"port": 80}, {"port": 52, "endPort": 54}, {"port": "dns"}, {})
+    for protocol in ("TCP", "UDP", "SCTP", None)
+)
+NETWORK_PEERS_CHOSEN = st.sampled_from((*((),) * 30, *_pairs(*NETWORK_PEERS)))
+NETWORK_PORTS_CHOSEN = st.sampled_from((*(None,) * len(NETWORK_PORTS), *NETWORK_PORTS))
 
 
 @composite
 def network_policies(draw: st.DrawFn) -> Raw:
     keys = ("app", "role")
-    spec: Raw = {"podSelector": draw(selectors(keys)) if draw(st.booleans()) else {}}
-    if draw(one(True, True, False)):
-        spec["policyTypes"] = draw(some(one("Ingress", "Egress")))
-    for name, side in (("ingress", "from"), ("egress", "to")):
+    some_pods, types, *counts = draw(TYPES)
+    spec: Raw = {"podSelector": draw(selectors(keys)) if some_pods else {}}
+    if types:
+        spec["policyTypes"] = types
+    for (name, side), count in zip((("ingress", "from"), ("egress", "to")), counts, strict=True):
         rules = []
-        for _ in range(draw(st.integers(0, 2))):
+        for _ in range(count):
             rule: Raw = {}
-            for _ in range(draw(st.integers(0, 2))):
-                kind = draw(one("pod", "namespace", "both", "block", "block"))
+            for kind in draw(NETWORK_PEERS_CHOSEN):
                 peer: Raw = {"ipBlock": draw(cidr_items())} if kind == "block" else {}
                 if kind in ("pod", "both"):
                     peer["podSelector"] = draw(selectors(keys))
                 if kind in ("namespace", "both"):
                     peer["namespaceSelector"] = draw(selectors(("team",)))
                 rule.setdefault(side, []).append(peer)
-            if draw(st.booleans()):
-                port: Raw = draw(one({"port": 80}, {"port": 52, "endPort": 54}, {"port": "dns"}, {}))
-                protocol = draw(one("TCP", "UDP", "SCTP", None))
-                rule["ports"] = [{**port, "protocol": protocol} if protocol else dict(port)]
+            if (port := draw(NETWORK_PORTS_CHOSEN)) is not None:
+                rule["ports"] = [port]
             rules.append(rule)
         spec[name] = rules
     return spec
@@ -281,67 +375,65 @@ def network_policies(draw: st.DrawFn) -> Raw:
 
 SERVED = (
     {"port": "53"},
-    {"port": "53"},
     {"port": "dns"},
     {"port": "52", "endPort": 53},
     {"port": "53", "endPort": 54},
 )
 """At 53 the last one's block is as long as the port alone, and is another L4 all the same."""
+SERVERS = (
+    {},
+    {"toEntities": ["world"]},
+    {"toCIDR": ["198.51.100.0/24"]},
+    {"toFQDNs": [{"matchPattern": "**.example.com"}]},
+    {"toFQDNs": [{"matchPattern": "*"}]},
+    {"toFQDNs": [{"matchName": LONG}]},
+    {"toFQDNs": []},
+    {"toEndpoints": [{}]},
+    {"toEndpoints": [{"matchLabels": {"app": "dns"}}]},
+)
+DNS_RULES = st.sampled_from(list(product(SERVERS, SERVED, ("UDP", "ANY"), (True, True, False))))
 
 
 @composite
 def dns_worlds(draw: st.DrawFn) -> list[Raw]:
     """DNS rules beside plain ones, by number, by name and in ranges, for peers that overlap."""
     rules = []
-    for _ in range(draw(st.integers(2, 4))):
-        item: Raw = draw(
-            one(
-                {},
-                {"toEntities": ["world"]},
-                {"toCIDR": ["198.51.100.0/24"]},
-                {"toFQDNs": [{"matchPattern": "**.example.com"}]},
-                {"toFQDNs": [{"matchPattern": "*"}]},
-                {"toFQDNs": [{"matchName": LONG}]},
-                {"toFQDNs": []},
-                {"toEndpoints": [{}]},
-                {"toEndpoints": [{"matchLabels": {"app": "dns"}}]},
-            )
-        )
-        port = draw(one(*SERVED))
-        port_rule: Raw = {"ports": [{**port, "protocol": draw(one("UDP", "ANY"))}]}
-        if "endPort" not in port and draw(one(True, True, False)):
-            port_rule["rules"] = {"dns": draw(some(name_items, draw(one(1, 1, 1, 0))))}
-        rules.append({**item, "toPorts": [port_rule]})
+    for server, port, protocol, judged in draw(some(DNS_RULES, 2, 4)):
+        port_rule: Raw = {"ports": [port | {"protocol": protocol}]}
+        if judged and "endPort" not in port:
+            port_rule["rules"] = {"dns": [] if draw(EMPTY) else draw(NAMES_CHOSEN)}
+        rules.append(server | {"toPorts": [port_rule]})
     spec = {"endpointSelector": {}, "egress": rules}
     metadata = {"name": "dns", "namespace": "red"}
     return [{"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec}]
 
 
+KINDS = ("CiliumNetworkPolicy", "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy")
+HEADS = st.sampled_from(
+    list(product(KINDS, ("red", "red", "blue"), (True, *(False,) * 4), (True, *(False,) * 3)))
+)
+"""A kind, a namespace, whether it is audited and whether it has `specs` too."""
+
+
 @composite
 def raw_policies(draw: st.DrawFn) -> list[Raw]:
-    if draw(one(True, False, False)):
+    size = draw(one("dns", "dns", 1, 2, 3, 4))
+    if size == "dns":
         return draw(dns_worlds())
     found = []
-    for number in range(draw(st.integers(1, 4))):
-        metadata: Raw = {"name": f"p{number}", "namespace": draw(one("red", "red", "blue"))}
-        kind = draw(
-            one(
-                "CiliumNetworkPolicy",
-                "CiliumNetworkPolicy",
-                "CiliumClusterwideNetworkPolicy",
-                "NetworkPolicy",
-            )
-        )
-        version = "networking.k8s.io/v1" if kind == "NetworkPolicy" else "cilium.io/v2"
+    for number, (kind, namespace, audited, more) in enumerate(
+        draw(st.lists(HEADS, min_size=size, max_size=size))
+    ):
         clusterwide = kind == "CiliumClusterwideNetworkPolicy"
-        spec = draw(network_policies() if kind == "NetworkPolicy" else specs(clusterwide))
-        if clusterwide:
-            del metadata["namespace"]
-        if draw(one(True, *(False,) * 11)):
+        metadata = {"name": f"p{number}"} | ({} if clusterwide else {"namespace": namespace})
+        if audited:
             metadata["annotations"] = {"namewall.io/mode": "audit"}
-        obj = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-        if kind != "NetworkPolicy" and draw(one(True, False, False, False)):
-            obj["specs"] = [draw(specs(clusterwide))]
+        obj = {"kind": kind, "metadata": metadata}
+        if kind == "NetworkPolicy":
+            obj |= {"apiVersion": "networking.k8s.io/v1", "spec": draw(network_policies())}
+        else:
+            obj |= {"apiVersion": "cilium.io/v2", "spec": draw(specs(clusterwide))}
+            obj |= {"specs": [draw(specs(clusterwide))]} if more else {}
         found.append(obj)
     return found
 

@@ -6,8 +6,6 @@ import random
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from hypothesis import strategies as st
-
 from namewall.model.identity import Reserved
 from namewall.model.labels import RESERVED_LABELS, Labels
 from namewall.model.net import Direction, Protocol
@@ -17,7 +15,18 @@ from namewall.policy.lookup import Lookup, cidr_classes, granted_selectors, look
 from namewall.policy.map_state import MapState
 from namewall.policy.rules import fqdn_selectors, policy_prefixes
 from spec import oracle
-from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, PORT_NUMBERS, Pod, World, one
+from tests.property.policies import (
+    ADDRESSES,
+    CLUSTER_PORTS,
+    INIT,
+    NAMES,
+    PODS,
+    PORT_NUMBERS,
+    Pod,
+    World,
+    chances,
+    one,
+)
 
 IDENTITIES = {256 + n: pod.labels for n, pod in enumerate(PODS.values())}
 NUMBER = {labels: number for number, labels in IDENTITIES.items()}
@@ -76,7 +85,7 @@ def asked_by(chance: random.Random, count: int = 24) -> list[Asked]:
     return found
 
 
-flows = st.randoms(use_true_random=True).map(asked_by)
+flows = chances.map(asked_by)
 
 
 def facts(asked: Asked, world: World) -> PeerFacts:

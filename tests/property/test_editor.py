@@ -17,12 +17,13 @@ from namewall.policy.parse import API_VERSIONS
 from namewall.review.answers import ANSWERS
 from namewall.review.wrong import Wrong
 from namewall.review.yaml_writing import block_yaml, flow, plain_yaml
+from tests.property.examples import EXAMPLES
 from tests.property.policies import raw_policies
 from tests.property.test_verbs import JUNK, mutated
 
 SOME = settings(
     deadline=None,
-    max_examples=80,
+    max_examples=EXAMPLES // 10,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )

@@ -12,7 +12,7 @@ from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
-from tests.property.examples import EXAMPLES
+from tests.property.examples import one_in
 from tests.property.policies import ADDRESSES, NAMES, NAMESPACES, PORT_NUMBERS, raw_policies
 from tests.property.test_meaning import pytestmark
 
@@ -89,7 +89,7 @@ def read(world: Raw) -> tuple[Scenario, Catalog]:
 @settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 14,
+    max_examples=one_in(10),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(worlds())
@@ -127,7 +127,7 @@ def test_every_denial_is_patched_or_its_reason_said(world: Raw) -> None:
 @settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=EXAMPLES // 40,
+    max_examples=one_in(10),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 @given(worlds())

@@ -16,13 +16,13 @@ from namewall.policy.parse import enforceable, parse
 from namewall.policy.rule_schema import rule
 from namewall.policy.schema import crd_schema, network_policy_schema
 from spec import oracle
-from tests.property.examples import one_in
+from tests.property.examples import EXAMPLES
 from tests.property.policies import Raw, raw_policies
 from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 
-QUIET = settings(max_examples=one_in(4), deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 HEADS = (
     {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy"},
     {"apiVersion": "cilium.io/v2", "kind": "CiliumClusterwideNetworkPolicy"},

@@ -18,7 +18,7 @@ from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.ports import NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
-from tests.property.examples import one_in
+from tests.property.examples import EXAMPLES
 from tests.property.policies import (
     CLUSTER_PORTS,
     FACTS,
@@ -27,6 +27,7 @@ from tests.property.policies import (
     Pod,
     Raw,
     World,
+    chances,
     one,
     parsed,
     raw_policies,
@@ -37,11 +38,11 @@ from tests.property.test_meaning import pytestmark
 
 __all__ = ["pytestmark"]
 
-QUIET = settings(max_examples=one_in(8), deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIET
-@given(worlds, subjects, st.randoms(use_true_random=False))
+@given(worlds, subjects, chances)
 def test_order_does_not_matter_and_twice_is_once(world: World, subject: Pod, chance: random.Random) -> None:
     doubled = [*world.policies, *world.policies]
     chance.shuffle(doubled)
@@ -51,7 +52,7 @@ def test_order_does_not_matter_and_twice_is_once(world: World, subject: Pod, cha
 
 
 @QUIET
-@given(worlds, subjects, st.randoms(use_true_random=False))
+@given(worlds, subjects, chances)
 def test_the_order_of_rules_and_of_peers_does_not_matter(
     world: World, subject: Pod, chance: random.Random
 ) -> None:
@@ -88,7 +89,7 @@ def test_adding_and_removing_a_policy_is_nothing(world: World, subject: Pod) -> 
 Change = tuple[list[Raw], str]
 
 
-@settings(QUIET, max_examples=one_in(10))
+@QUIET
 @given(
     st.lists(
         st.tuples(

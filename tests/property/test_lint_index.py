@@ -7,12 +7,11 @@ from typing import Any
 from hypothesis import event, given
 
 from namewall.model.net import Direction, Protocol
-from namewall.policy.decide import decide
+from namewall.policy.decide import SubjectRules
 from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.lint.contained import rule_within, world_families
 from namewall.policy.lint.finding import Project
 from namewall.policy.lint.names import _asking
-from namewall.policy.rules import Policy
 from tests.property.examples import RELAXED
 from tests.property.policies import NAMES, raw_policies
 from tests.property.test_diff import UNIVERSE
@@ -43,11 +42,12 @@ def test_questions_are_decided_by_the_rules_for_their_port(raws: list[dict[str, 
     project = Project(Catalog(raws))
     peers = [*UNIVERSE.peers.values(), *(known.facts for known in UNIVERSE.endpoints)]
     for known in UNIVERSE.endpoints:
-        rules = tuple(rule for _, rule in project.by_subject.selecting(known.labels))
+        rules = [rule for _, rule in project.by_subject.selecting(known.labels)]
+        all_rules = SubjectRules(rules, known.labels, Direction.EGRESS)
         few, _ = _asking(project, known.labels)
         for peer in peers:
             for name in NAMES[:3]:
-                asked = (known.labels, Direction.EGRESS, peer, Protocol.UDP, 53)
-                every = decide((Policy("", "", "", "", rules),), *asked, question=name)
-                found = decide(few, *asked, question=name)
+                every, found = (
+                    each.decide(peer, Protocol.UDP, 53, question=name) for each in (all_rules, few)
+                )
                 assert (found.verdict, found.reason, found.dns) == (every.verdict, every.reason, every.dns)

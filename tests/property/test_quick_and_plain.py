@@ -17,6 +17,7 @@ from namewall.policy.map_state import CidrPeer
 from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.policy.selectors import CidrSelector
 from namewall.policy.structural import _validate, accepts, validate
+from tests.property.examples import EXAMPLES
 from tests.property.policies import Raw, one, raw_policies
 
 ODD = (None, True, 0, -1, 70000, 1.5, "", "80", "x" * 300, "a\x00", [], {}, [{}], {"a": {}}, [None], {1: 2})
@@ -30,7 +31,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw_policies(), st.data())
 def test_the_quick_yes_is_no_problems_found(raw: list[Raw], data: st.DataObject) -> None:
     for obj in raw:
@@ -84,7 +85,7 @@ selectors = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(st.one_of(selectors, st.tuples(st.booleans(), one(*PREFIXES))), min_size=1, max_size=20),
     st.sets(one(*PREFIXES)),

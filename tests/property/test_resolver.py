@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from namewall.model.labels import Labels
 from namewall.policy.compile import compile
+from namewall.policy.expand import expand
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
 from namewall.policy.selector_index import SelectorIndex
 from namewall.policy.selectors import LabelSelector
+from tests.property.examples import EXAMPLES
 from tests.property.policies import PODS, Raw, one, parsed, raw_policies
 
 NUMBERS = range(256, 262)
@@ -25,7 +27,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, min_size=2, max_size=8))
 def test_whatever_happens_it_is_as_if_made_anew(happened: list[object]) -> None:
     """Policies come, identities get other labels, policies go, endpoints go: after each, every pod is right."""
@@ -46,9 +48,10 @@ def test_whatever_happens_it_is_as_if_made_anew(happened: list[object]) -> None:
         else:
             policies = {key: policy for key, policy in policies.items() if key[2] not in step}
             resolver.set_policies(policies.values())
-        assert resolver.prefixes == policy_prefixes(policies.values())
+        expanded = expand(policies.values())
+        assert resolver.prefixes == policy_prefixes(expanded)
         for pod in PODS.values():
-            anew = compile(policies.values(), pod.labels, identities, own_ports=pod.own_ports)
+            anew = compile(expanded, pod.labels, identities, own_ports=pod.own_ports)
             assert resolver.resolve(pod.labels, pod.own_ports) == anew
             assert resolver.resolve(pod.labels, pod.own_ports) is resolver.resolve(pod.labels, pod.own_ports)
 
@@ -59,7 +62,7 @@ def selectors_in(raw: list[Raw]) -> set[LabelSelector]:
     return peers | {rule.subject for rule in rules}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw_policies(), raw_policies())
 def test_an_index_finds_what_asking_each_would_find(kept: list[Raw], gone: list[Raw]) -> None:
     index, wanted, unwanted = SelectorIndex(), selectors_in(kept), selectors_in(gone)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from namewall.cli.main import main
+from tests.property.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 WORLD = yaml.safe_load((ROOT / "tests/unit/policy/explain/pods.yaml").read_text(encoding="utf-8"))
@@ -63,7 +64,7 @@ def mutated(draw: st.DrawFn) -> Any:
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=EXAMPLES // 10,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
