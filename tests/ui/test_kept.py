@@ -126,6 +126,22 @@ def test_a_link_opens_beside_the_files_of_a_slow_server(page: Page, browser: Bro
         assert yaml_of(other) == HTTP
 
 
+def test_a_part_of_the_page_that_does_not_come_is_said_and_nothing_is_lost(
+    browser: Browser, address: str
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.route("**/share-dialog-*.js", lambda route: route.abort("connectionrefused"))
+        page.goto(address)
+        upload(page, "shop.yaml", HTTP)
+        page.get_by_role("button", name="Share …").click()
+        expect(page.get_by_role("alert").get_by_text("could not be loaded")).to_be_visible(timeout=20_000)
+        page.unroute_all()
+        page.get_by_role("button", name="Load the page again").click()
+        expect(file_of(page, "shop.yaml")).to_be_visible()
+        assert yaml_of(page) == HTTP
+
+
 def test_undo_shows_the_file_that_it_changes(page: Page) -> None:
     upload(page, "shop.yaml", HTTP)
     page.get_by_role("switch", name="Default deny for egress").click()

@@ -3,11 +3,12 @@
  *
  * The live views are loaded when they are first opened; the policy editor is the first page.
  */
-import { type ComponentType, lazy, Suspense, useEffect, useRef } from "react";
+import { type ComponentType, Suspense, useEffect, useRef } from "react";
 import { PolicyView } from "./policy-view";
 import { Announcer } from "./shell/announcer";
 import { Boundary } from "./shell/boundary";
 import { keepFocus } from "./shell/kept-focus";
+import { later } from "./shell/later";
 import { address, useRoute } from "./shell/route";
 import { SessionProvider, useSession } from "./shell/session";
 import { useTheme } from "./shell/theme";
@@ -22,9 +23,9 @@ interface Tab {
 
 const TABS: readonly Tab[] = [
   { name: "policy", title: "Policy", view: PolicyView },
-  { name: "live", title: "Live", view: lazy(() => import("./live/live-view")) },
-  { name: "flows", title: "Flows", view: lazy(() => import("./live/flows-view")) },
-  { name: "map", title: "Map", view: lazy(() => import("./live/map-view")) },
+  { name: "live", title: "Live", view: later(() => import("./live/live-view")) },
+  { name: "flows", title: "Flows", view: later(() => import("./live/flows-view")) },
+  { name: "map", title: "Map", view: later(() => import("./live/map-view")) },
 ];
 
 export function App() {

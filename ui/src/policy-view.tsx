@@ -1,14 +1,5 @@
 /** The policy editor: the canvas and the text of the open files, checks and questions about them. */
-import {
-  lazy,
-  Suspense,
-  type SyntheticEvent,
-  useDeferredValue,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-} from "react";
+import { Suspense, type SyntheticEvent, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import type { Remark } from "./api";
 import { Canvas } from "./canvas/canvas";
 import { type Act, applyChanges } from "./model/change";
@@ -30,6 +21,7 @@ import { Toolbar } from "./policy/toolbar";
 import { undrawable } from "./policy/undrawable";
 import { useUpload } from "./policy/upload";
 import { useAnnounce } from "./shell/announcer";
+import { later } from "./shell/later";
 import { useLatest, useSettled } from "./shell/latest";
 import { redirect, useRoute } from "./shell/route";
 import { useSession } from "./shell/session";
@@ -42,8 +34,8 @@ import "./styles/policy.css";
 /** Characters from which reading a text takes long enough to be felt. */
 const LONG = 40_000;
 
-const YamlPane = lazy(() => import("./pane/yaml-pane"));
-const ClusterPanel = lazy(() => import("./live/cluster-panel"));
+const YamlPane = later(() => import("./pane/yaml-pane"));
+const ClusterPanel = later(() => import("./live/cluster-panel"));
 
 /** What the canvas shows: the last drawing that could be read, and whether the text has gone on without it. */
 interface Shown {

@@ -1,7 +1,8 @@
 /** What can be done with the open files as a whole. */
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import type { Block, Drawing } from "../model/draw";
 import { Dialog } from "../shell/dialog";
+import { later } from "../shell/later";
 import { download } from "../shell/transfer";
 import { useWorkspace } from "../workspace/workspace";
 import { ChangesDialog } from "./changes-dialog";
@@ -9,7 +10,7 @@ import { ConvertDialog } from "./convert-dialog";
 import { NewPolicy } from "./new-policy";
 import { ShortcutsDialog } from "./shortcuts-dialog";
 
-const ShareDialog = lazy(() => import("../export/share-dialog"));
+const ShareDialog = later(() => import("../export/share-dialog"));
 
 type Open = "new" | "changes" | "convert" | "share" | "keys" | null;
 
