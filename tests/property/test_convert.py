@@ -15,9 +15,6 @@ from namewall.review.convert import Lost, convert
 from namewall.review.wrong import Wrong
 from tests.property.examples import RELAXED
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, NAMES, PODS, raw_policies
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 METADATA_NAME = "kubernetes.io/metadata.name"
 

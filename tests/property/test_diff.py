@@ -15,9 +15,6 @@ from namewall.policy.diff.universe import Known, Universe, from_policies, reserv
 from namewall.policy.rules import Policy
 from tests.property.examples import one_in
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, chances, parsed, raw_policies
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 UNIVERSE = Universe(
     tuple(Known(n, p.labels, p.address, p.own_ports) for n, p in {**PODS, "init": INIT}.items()),

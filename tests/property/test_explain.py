@@ -14,9 +14,6 @@ from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from tests.property.examples import one_in
 from tests.property.policies import ADDRESSES, NAMES, NAMESPACES, PORT_NUMBERS, raw_policies
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 Raw = dict[str, Any]
 

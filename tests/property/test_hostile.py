@@ -18,9 +18,6 @@ from namewall.policy.schema import crd_schema, network_policy_schema
 from spec import oracle
 from tests.property.examples import EXAMPLES
 from tests.property.policies import Raw, raw_policies
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 HEADS = (

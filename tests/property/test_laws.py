@@ -34,9 +34,6 @@ from tests.property.policies import (
     worlds,
 )
 from tests.property.readings import IDENTITIES, Asked, decided, facts, flows, state_of, subjects
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 

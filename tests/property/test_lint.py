@@ -15,9 +15,6 @@ from namewall.policy.rules import Policy
 from tests.property.examples import RELAXED
 from tests.property.policies import raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 
 def without(catalog: Catalog, index: int, path: str) -> list[Policy]:

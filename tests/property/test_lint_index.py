@@ -15,9 +15,6 @@ from namewall.policy.lint.names import _asking
 from tests.property.examples import RELAXED
 from tests.property.policies import NAMES, raw_policies
 from tests.property.test_diff import UNIVERSE
-from tests.property.test_meaning import pytestmark
-
-__all__ = ["pytestmark"]
 
 
 @RELAXED

@@ -14,7 +14,6 @@ from tests.property.examples import ENOUGH, EXAMPLES
 from tests.property.policies import World, worlds
 from tests.property.readings import Asked, decided, facts, flows, looked_up, state_of, told
 
-pytestmark = pytest.mark.timeout(900 if EXAMPLES <= 5000 else 0)
 SPEC = Path(oracle.__file__).parent
 
 
