@@ -15,14 +15,14 @@ if "NAMEWALL_EXAMPLES" not in os.environ:
     settings.load_profile("same")
 
 TOGETHER = {"cases", "compat", "conformance", "docs", "property", "ui", "unit"}
-"""Folders whose tests need nothing of the host, but for those marked root."""
+"""Folders whose tests need nothing of the host, but for those marked root. Those marked guest have their own kernel."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the kernel, its namespaces or its time are `host`: they run one by one."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder not in TOGETHER or "root" in item.keywords:
+        if "guest" not in item.keywords and (folder not in TOGETHER or "root" in item.keywords):
             item.add_marker("host")
 
 

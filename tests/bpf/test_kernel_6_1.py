@@ -22,6 +22,7 @@ ENOUGH = (
 """One of each kind: loading (verifying) the programs, or making a pod, takes seconds here."""
 
 
+@pytest.mark.guest
 @pytest.mark.timeout(2000)
 @pytest.mark.parametrize(
     ("which", "seconds"),
