@@ -241,7 +241,7 @@ ICMP = (
     {"type": "EchoRequest", "family": "IPv6"},
     {"type": 8, "family": "IPv6"},
 )
-ICMP_CHOSEN = st.sampled_from(_pairs(*ICMP))
+ICMP_CHOSEN = st.sampled_from([{}, {"fields": []}, *({"fields": fields} for fields in _pairs(*ICMP))])
 BEYOND = (
     {"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}},
     {"ports": [{"port": "80", "protocol": "TCP"}], "serverNames": ["a.example.com"]},
@@ -283,7 +283,7 @@ def items(draw: st.DrawFn, egress: bool, deny: bool) -> Raw:
     elif kind in ("ports", "dns"):
         item["toPorts"] = [{"ports": draw(some(port_items()))}]
     elif kind == "icmp":
-        item["icmps"] = [{"fields": draw(ICMP_CHOSEN)}]
+        item["icmps"] = [draw(ICMP_CHOSEN)]
     elif kind == "beyond":
         rare = draw(one("ports", "authentication", "Groups"))
         if rare == "ports":

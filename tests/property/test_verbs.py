@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from namewall.cli.main import main
-from tests.property.examples import EXAMPLES
+from tests.property.examples import one_in
 
 ROOT = Path(__file__).parents[2]
 WORLD = yaml.safe_load((ROOT / "tests/unit/policy/explain/pods.yaml").read_text(encoding="utf-8"))
@@ -62,39 +62,43 @@ def mutated(draw: st.DrawFn) -> Any:
     return world
 
 
+COMMANDS = (
+    "explain world.json",
+    "explain world.json --from web --to cart:80 -o json",
+    "lint world.json",
+    "lint policies.yaml --scenario good.json",
+    "lint policies.yaml -o json",
+    "diff good.json world.json",
+    "diff policies.yaml good.json -o json",
+)
+
+
 @settings(
     deadline=None,
-    max_examples=EXAMPLES // 10,
+    max_examples=one_in(10),
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
-@given(mutated())
-def test_mutated_worlds_and_policies(tmp_path_factory: pytest.TempPathFactory, world: Any) -> None:
+@given(mutated(), st.sampled_from(COMMANDS))
+def test_mutated_worlds_and_policies(
+    tmp_path_factory: pytest.TempPathFactory, world: Any, command: str
+) -> None:
     folder = tmp_path_factory.mktemp("verbs")
-    whole, policies, good = folder / "world.json", folder / "policies.yaml", folder / "good.json"
-    whole.write_text(json.dumps(world), encoding="utf-8")
-    good.write_text(json.dumps(WORLD), encoding="utf-8")
     objects = world.get("policies")
-    policies.write_text(
-        "\n---\n".join(map(json.dumps, objects if isinstance(objects, list) else [objects])), encoding="utf-8"
-    )
-    for command in (
-        ["explain", whole],
-        ["explain", whole, "--from", "web", "--to", "cart:80", "-o", "json"],
-        ["lint", whole],
-        ["lint", policies, "--scenario", good],
-        ["lint", policies, "-o", "json"],
-        ["diff", good, whole],
-        ["diff", policies, good, "-o", "json"],
-    ):
-        result = CliRunner().invoke(main, list(map(str, command)))
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            command,
-            result.exc_info,
-        )
-        assert result.exit_code in (0, 1, 2), (command, result.output)
-        if result.exit_code == 2:
-            assert result.stderr.strip()
+    texts = {
+        "world.json": json.dumps(world),
+        "policies.yaml": "\n---\n".join(map(json.dumps, objects if isinstance(objects, list) else [objects])),
+        "good.json": json.dumps(WORLD),
+    }
+    words = command.split()
+    for name in texts.keys() & set(words):
+        (folder / name).write_text(texts[name], encoding="utf-8")
+    arguments = [str(folder / word) if word in texts else word for word in words]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    assert result.exit_code in (0, 1, 2), result.output
+    if result.exit_code == 2:
+        assert result.stderr.strip()
 
 
 @pytest.mark.parametrize(
