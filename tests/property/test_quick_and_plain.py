@@ -48,9 +48,8 @@ def test_the_quick_yes_is_no_problems_found(raw: list[Raw], data: st.DataObject)
                 case "remove":
                     del container[key]
                 case "add" if isinstance(container, dict):
-                    container[data.draw(one("x", "toFQDNs", "nodeSelector", "specs", 7))] = data.draw(
-                        one(*ODD)
-                    )
+                    key = data.draw(one("x", "toFQDNs", "nodeSelector", "specs", 7))
+                    container[key] = copy.deepcopy(data.draw(one(*ODD)))
                 case "repeat" if isinstance(container, list):
                     container *= 45
         problems = list(_validate(schema, changed, ""))
