@@ -17,7 +17,7 @@ from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
-from namewall.policy.structural import has_wrong_type, validate
+from namewall.policy.structural import has_wrong_type, known, validate
 
 API_VERSIONS = {
     "CiliumNetworkPolicy": "cilium.io/v2",
@@ -40,7 +40,9 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
     problems = validate(schema, obj)
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
     if not any(map(has_wrong_type, problems)):
-        problems += _new(problems, _agent_problems(kind, obj))
+        # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
+        seen = known(schema, obj) if problems else obj
+        problems += _new(problems, _agent_problems(kind, seen))
     if problems:
         return None, problems
     return _read(kind, obj), []

@@ -291,6 +291,16 @@ def _keeps_unknown(schema: Schema) -> bool:
     )
 
 
+def known(schema: Schema, value: Any) -> Any:
+    """A copy without the fields that the schema does not know, of whose types it can say nothing."""
+    if isinstance(value, list):
+        return [known(schema.get("items", {}), member) for member in value]
+    if not isinstance(value, dict) or _keeps_unknown(schema):
+        return value
+    below = {**dict.fromkeys(value, schema.get("additionalProperties")), **schema.get("properties", {})}
+    return {key: known(below[key], member) for key, member in value.items() if below[key] is not None}
+
+
 def _validate_array(schema: Schema, value: list[Any], path: str) -> Iterator[Problem]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield _problem(path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -380,6 +381,30 @@ def test_mutated_objects_are_read_or_refused_with_paths(data: st.DataObject) -> 
     policy, problems = parse(obj)
     assert (policy is None) == bool(problems)
     assert all(problem.message for problem in problems)
+
+
+@pytest.mark.parametrize("value", ["a", True, [5], {"a": 1}, [{"matchName": "a b"}]])
+@pytest.mark.parametrize(
+    ("item", "at"),
+    [
+        (lambda value: {"toFQDNs": value}, "toFQDNs"),
+        (lambda value: {"toPorts": [{"ports": [{"port": "1"}], "rules": value}]}, "toPorts[0].rules"),
+    ],
+    ids=["toFQDNs", "rules"],
+)
+def test_what_only_an_allow_may_say_is_unknown_in_a_deny_and_not_read(
+    item: Callable[[Any], Any], at: str, value: Any
+) -> None:
+    spec = {"endpointSelector": {}, "egressDeny": [item(value)]}
+    obj = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "p"},
+        "spec": spec,
+    }
+    policy, problems = parse(obj)
+    assert policy is None
+    assert [problem.path for problem in problems] == [f"spec.egressDeny[0].{at}"]
 
 
 def test_a_policy_without_specs_is_empty_and_one_with_none_in_its_list_says_nothing() -> None:
