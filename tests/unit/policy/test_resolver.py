@@ -9,11 +9,11 @@ from namewall.model.labels import Labels
 from namewall.model.net import Protocol
 from namewall.policy.compile import compile
 from namewall.policy.expand import CidrGroup, expand
-from namewall.policy.map_state import IdentityPeer
+from namewall.policy.map_state import CidrPeer, IdentityPeer
 from namewall.policy.metadata import of_subject
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Options
-from tests.unit.policy.build import Raw, cnp, egress, good, pod
+from tests.unit.policy.build import Raw, cnp, egress, good, netpol, pod
 
 FROM_WEB: Raw = {"fromEndpoints": [{"matchLabels": {"app": "web"}}], "toPorts": [{"ports": [{"port": "80"}]}]}
 
@@ -56,6 +56,35 @@ def test_a_policy_leaves_others_alone() -> None:
     made.remove_policy(("CiliumNetworkPolicy", "default", "q"))
     assert made.resolve(pod(app="db")) is db
     assert made.resolve(pod(app="web")) != web
+
+
+def test_a_class_that_comes_or_goes_with_one_policy_is_an_entry_of_the_others() -> None:
+    """10.1.0.0/16 within 10.0.0.0/8: the longer one is looked up there, for pods' addresses apart from others."""
+    wide = cnp({"endpointSelector": {"matchLabels": {"app": "web"}}, "egress": [{"toCIDR": ["10.0.0.0/8"]}]})
+    block = netpol(
+        {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
+        }
+    )
+    block["metadata"]["namespace"] = "other"
+    narrow = cnp(
+        {"endpointSelector": {"matchLabels": {"app": "x"}}, "egress": [{"toCIDR": ["10.1.0.0/16"]}]}, name="x"
+    )
+    made = resolver(wide, block)
+    subjects = (pod(app="web"), pod("other", app="web"))
+    before = [made.resolve(subject) for subject in subjects]
+    made.set_policy(good(narrow))
+    after = [made.resolve(subject) for subject in subjects]
+    new = [
+        {key.peer for key in now.entries.keys() - was.entries.keys()}
+        for was, now in zip(before, after, strict=True)
+    ]
+    inner = ip_network("10.1.0.0/16")
+    assert new == [{CidrPeer(inner, False)}, {CidrPeer(inner, True)}]
+    made.remove_policy(good(narrow).key)
+    assert [made.resolve(subject) for subject in subjects] == before
 
 
 def test_own_ports_count_only_where_rules_name_ports() -> None:
