@@ -14,16 +14,12 @@ export function later<T extends ComponentType<any>>(load: () => Promise<{ defaul
 
 /** What `load` gives, tried once more after each pause. */
 export async function persistently<T>(load: () => Promise<T>, pauses: readonly number[]): Promise<T> {
-  for (const pause of pauses) {
-    try {
-      return await load();
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
   try {
     return await load();
   } catch (error) {
-    throw new NotLoaded(error instanceof Error ? error.message : String(error));
+    const [pause, ...rest] = pauses;
+    if (pause === undefined) throw new NotLoaded(error instanceof Error ? error.message : String(error));
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    return persistently(load, rest);
   }
 }
