@@ -421,9 +421,7 @@ def raw_policies(draw: st.DrawFn) -> list[Raw]:
     if size == "dns":
         return draw(dns_worlds())
     found = []
-    for number, (kind, namespace, audited, more) in enumerate(
-        draw(st.lists(HEADS, min_size=size, max_size=size))
-    ):
+    for number, (kind, namespace, audited, more) in enumerate(draw(some(HEADS, size, size))):
         clusterwide = kind == "CiliumClusterwideNetworkPolicy"
         metadata = {"name": f"p{number}"} | ({} if clusterwide else {"namespace": namespace})
         if audited:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import PeerFacts, decide
@@ -13,7 +13,7 @@ from namewall.policy.diff.changes import PROTOCOLS, Comparison
 from namewall.policy.diff.groups import grouped, reversed_change
 from namewall.policy.diff.universe import Known, Universe, from_policies, reserved_peers
 from namewall.policy.rules import Policy
-from tests.property.examples import one_in
+from tests.property.examples import RELAXED
 from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, chances, parsed, raw_policies
 
 UNIVERSE = Universe(
@@ -53,13 +53,6 @@ def flows(policies: list[Policy], source: str, target: str, protocol: int, port:
         )
         verdicts.append(two.verdict)
     return "deny" if "deny" in verdicts else "allow"
-
-
-# Shrinking takes minutes here, and a failing example is small enough as it is.
-NO_SHRINK = (Phase.explicit, Phase.reuse, Phase.generate)
-RELAXED = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), max_examples=one_in(10), phases=NO_SHRINK
-)
 
 
 @RELAXED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from namewall.cli.main import main
@@ -17,16 +17,11 @@ from namewall.policy.parse import API_VERSIONS
 from namewall.review.answers import ANSWERS
 from namewall.review.wrong import Wrong
 from namewall.review.yaml_writing import block_yaml, flow, plain_yaml
-from tests.property.examples import EXAMPLES
+from tests.property.examples import EXAMPLES, RELAXED
 from tests.property.policies import raw_policies
 from tests.property.test_verbs import JUNK, mutated
 
-SOME = settings(
-    deadline=None,
-    max_examples=EXAMPLES // 10,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+SOME = settings(RELAXED, max_examples=EXAMPLES // 10)
 SUBJECT = {"namespace": "default", "labels": {"app": "web"}}
 WRITERS = (block_yaml, plain_yaml, lambda value: flow(value) + "\n", lambda value: json.dumps(value) + "\n")
 

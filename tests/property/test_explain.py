@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from namewall.model.net import Protocol
@@ -12,7 +12,7 @@ from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.flow import catalog_of, document, explain
 from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
-from tests.property.examples import one_in
+from tests.property.examples import RELAXED
 from tests.property.policies import ADDRESSES, NAMES, NAMESPACES, PORT_NUMBERS, raw_policies
 
 Raw = dict[str, Any]
@@ -83,12 +83,7 @@ def read(world: Raw) -> tuple[Scenario, Catalog]:
     return scenario, catalog_of(scenario, world["policies"], world)
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=one_in(10),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+@RELAXED
 @given(worlds())
 def test_every_denial_is_patched_or_its_reason_said(world: Raw) -> None:
     scenario, catalog = read(world)
@@ -121,12 +116,7 @@ def test_every_denial_is_patched_or_its_reason_said(world: Raw) -> None:
             assert changed[0] != changed[1]
 
 
-@settings(
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    max_examples=one_in(10),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+@RELAXED
 @given(worlds())
 def test_a_patch_closes_nothing(world: Raw) -> None:
     """It only adds allows, so what was allowed in the world stays so (questions may be judged where none were)."""

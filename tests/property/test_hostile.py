@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from namewall.policy.parse import enforceable, parse
 from namewall.policy.rule_schema import rule
 from namewall.policy.schema import crd_schema, network_policy_schema
 from spec import oracle
-from tests.property.examples import EXAMPLES
+from tests.property.examples import QUIET
 from tests.property.policies import Raw, raw_policies
 
-QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 HEADS = (
     {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy"},
     {"apiVersion": "cilium.io/v2", "kind": "CiliumClusterwideNetworkPolicy"},

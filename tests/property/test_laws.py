@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from namewall.model.net import Protocol
@@ -18,7 +18,7 @@ from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.ports import NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
-from tests.property.examples import EXAMPLES
+from tests.property.examples import QUIET
 from tests.property.policies import (
     CLUSTER_PORTS,
     FACTS,
@@ -34,8 +34,6 @@ from tests.property.policies import (
     worlds,
 )
 from tests.property.readings import IDENTITIES, Asked, decided, facts, flows, state_of, subjects
-
-QUIET = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIET

@@ -6,11 +6,11 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from namewall.policy.lookup import DNS_REFUSED, dns_passes
 from spec import oracle
-from tests.property.examples import ENOUGH, EXAMPLES
+from tests.property.examples import ENOUGH, EXAMPLES, QUIET
 from tests.property.policies import World, worlds
 from tests.property.readings import Asked, decided, facts, flows, looked_up, state_of, told
 
@@ -57,7 +57,7 @@ def numbered() -> list[str]:
 def test_the_three_readings_agree_and_every_clause_is_met() -> None:
     """None of the clauses of spec/semantics.md is dead: the oracle counts where it applies them."""
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @QUIET
     @given(worlds, flows)
     def run(world: World, asked: list[Asked]) -> None:
         agree(world, asked)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from namewall.model.net import Network
@@ -17,7 +17,7 @@ from namewall.policy.map_state import CidrPeer
 from namewall.policy.schema import crd_schema, network_policy_schema
 from namewall.policy.selectors import CidrSelector
 from namewall.policy.structural import _validate, accepts, validate
-from tests.property.examples import EXAMPLES
+from tests.property.examples import EXAMPLES, QUIET
 from tests.property.policies import Raw, one, raw_policies
 
 ODD = (None, True, 0, -1, 70000, 1.5, "", "80", "x" * 300, "a\x00", [], {}, [{}], {"a": {}}, [None], {1: 2})
@@ -31,7 +31,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@QUIET
 @given(raw_policies(), st.data())
 def test_the_quick_yes_is_no_problems_found(raw: list[Raw], data: st.DataObject) -> None:
     for obj in raw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from namewall.model.labels import Labels
@@ -12,7 +12,7 @@ from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
 from namewall.policy.selector_index import SelectorIndex
 from namewall.policy.selectors import LabelSelector
-from tests.property.examples import EXAMPLES
+from tests.property.examples import QUIET
 from tests.property.policies import PODS, Raw, one, parsed, raw_policies
 
 NUMBERS = range(256, 262)
@@ -27,7 +27,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@QUIET
 @given(st.lists(steps, min_size=2, max_size=8))
 def test_whatever_happens_it_is_as_if_made_anew(happened: list[object]) -> None:
     """Policies come, identities get other labels, policies go, endpoints go: after each, every pod is right."""
@@ -62,7 +62,7 @@ def selectors_in(raw: list[Raw]) -> set[LabelSelector]:
     return peers | {rule.subject for rule in rules}
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@QUIET
 @given(raw_policies(), raw_policies())
 def test_an_index_finds_what_asking_each_would_find(kept: list[Raw], gone: list[Raw]) -> None:
     index, wanted, unwanted = SelectorIndex(), selectors_in(kept), selectors_in(gone)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from namewall.cli.main import main
-from tests.property.examples import one_in
+from tests.property.examples import RELAXED
 
 ROOT = Path(__file__).parents[2]
 WORLD = yaml.safe_load((ROOT / "tests/unit/policy/explain/pods.yaml").read_text(encoding="utf-8"))
@@ -73,12 +73,7 @@ COMMANDS = (
 )
 
 
-@settings(
-    deadline=None,
-    max_examples=one_in(10),
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-)
+@RELAXED
 @given(mutated(), st.sampled_from(COMMANDS))
 def test_mutated_worlds_and_policies(
     tmp_path_factory: pytest.TempPathFactory, world: Any, command: str

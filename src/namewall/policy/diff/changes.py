@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from namewall.model.labels import Labels
 from namewall.model.net import Direction, Protocol
-from namewall.policy.decide import Decision, PeerFacts, SubjectRules
+from namewall.policy.decide import PeerFacts, SubjectRules
 from namewall.policy.diff.peers import Peers
 from namewall.policy.diff.universe import Known, Universe
 from namewall.policy.lookup import Verdict, dns_passes
@@ -112,7 +112,7 @@ class _Group:
         self, judge: _Judge, rules: list[Rule], known: Known, direction: Direction, names: NamedPorts
     ) -> None:
         self._judge = judge
-        self._rules = SubjectRules(rules, known.labels, direction, names)
+        self.rules = SubjectRules(rules, known.labels, direction, names)
         self._cuts = _cuts(rules, names)
         self._functions: dict[tuple[object, ...], Function] = {}
         self._told: dict[str, tuple[int, ...]] = {}
@@ -133,14 +133,11 @@ class _Group:
         for protocol in PROTOCOLS:
             last: Value | None = None
             for port in self._cuts[protocol]:
-                decision = self._rules.decide(peer, protocol, port)
+                decision = self.rules.decide(peer, protocol, port)
                 value = (decision.verdict, decision.dns)
                 if value != last:
                     yield protocol, port, value
                 last = value
-
-    def decide(self, peer: PeerFacts, protocol: int, port: int, question: str | None = None) -> Decision:
-        return self._rules.decide(peer, protocol, port, question=question)
 
 
 def _cuts(rules: Iterable[Rule], names: NamedPorts) -> dict[Protocol, list[int]]:
@@ -203,11 +200,12 @@ class Comparison:
             found: dict[RuleOrigin, None] = {}
             decisions = []
             if source is not None:
-                group, peer = side.group(source, Direction.EGRESS), self._facts[change.target]
-                decisions.append(group.decide(peer, port.protocol, port.first, port.question or None))
+                rules, peer = side.group(source, Direction.EGRESS).rules, self._facts[change.target]
+                question = port.question or None
+                decisions.append(rules.decide(peer, port.protocol, port.first, question=question))
             if target is not None:
-                group, peer = side.group(target, Direction.INGRESS), self._facts[change.source]
-                decisions.append(group.decide(peer, port.protocol, port.first))
+                rules, peer = side.group(target, Direction.INGRESS).rules, self._facts[change.source]
+                decisions.append(rules.decide(peer, port.protocol, port.first))
             denied = [decision for decision in decisions if decision.verdict == "deny"]
             for decision in denied or decisions:
                 found.update(dict.fromkeys(decision.rules))
