@@ -15,18 +15,8 @@ from namewall.policy.lookup import Lookup, cidr_classes, granted_selectors, look
 from namewall.policy.map_state import MapState
 from namewall.policy.rules import fqdn_selectors, policy_prefixes
 from spec import oracle
-from tests.property.policies import (
-    ADDRESSES,
-    CLUSTER_PORTS,
-    INIT,
-    NAMES,
-    PODS,
-    PORT_NUMBERS,
-    Pod,
-    World,
-    chances,
-    one,
-)
+from tests.property.policies import ADDRESSES, NAMES, PORT_NUMBERS, chances, one
+from tests.property.worlds import CLUSTER_PORTS, INIT, PODS, Pod, World
 
 IDENTITIES = {256 + n: pod.labels for n, pod in enumerate(PODS.values())}
 NUMBER = {labels: number for number, labels in IDENTITIES.items()}

@@ -14,7 +14,8 @@ from namewall.policy.parse import API_VERSIONS, parse
 from namewall.review.convert import Lost, convert
 from namewall.review.wrong import Wrong
 from tests.property.examples import RELAXED
-from tests.property.policies import ADDRESSES, CLUSTER_PORTS, NAMES, PODS, raw_policies
+from tests.property.policies import ADDRESSES, NAMES, raw_policies
+from tests.property.worlds import CLUSTER_PORTS, PODS
 
 METADATA_NAME = "kubernetes.io/metadata.name"
 

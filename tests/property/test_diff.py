@@ -14,7 +14,8 @@ from namewall.policy.diff.groups import grouped, reversed_change
 from namewall.policy.diff.universe import Known, Universe, from_policies, reserved_peers
 from namewall.policy.rules import Policy
 from tests.property.examples import RELAXED
-from tests.property.policies import ADDRESSES, CLUSTER_PORTS, INIT, NAMES, PODS, chances, parsed, raw_policies
+from tests.property.policies import ADDRESSES, NAMES, chances, raw_policies
+from tests.property.worlds import CLUSTER_PORTS, INIT, PODS, parsed
 
 UNIVERSE = Universe(
     tuple(Known(n, p.labels, p.address, p.own_ports) for n, p in {**PODS, "init": INIT}.items()),

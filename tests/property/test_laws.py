@@ -19,21 +19,9 @@ from namewall.policy.ports import NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
 from tests.property.examples import QUIET
-from tests.property.policies import (
-    CLUSTER_PORTS,
-    FACTS,
-    GROUPS,
-    PODS,
-    Pod,
-    Raw,
-    World,
-    chances,
-    one,
-    parsed,
-    raw_policies,
-    worlds,
-)
+from tests.property.policies import Raw, chances, one, raw_policies
 from tests.property.readings import IDENTITIES, Asked, decided, facts, flows, state_of, subjects
+from tests.property.worlds import CLUSTER_PORTS, FACTS, GROUPS, PODS, Pod, World, parsed, worlds
 
 
 @QUIET

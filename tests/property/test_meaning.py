@@ -11,8 +11,8 @@ from hypothesis import given
 from namewall.policy.lookup import DNS_REFUSED, dns_passes
 from spec import oracle
 from tests.property.examples import ENOUGH, EXAMPLES, QUIET
-from tests.property.policies import World, worlds
 from tests.property.readings import Asked, decided, facts, flows, looked_up, state_of, told
+from tests.property.worlds import World, worlds
 
 SPEC = Path(oracle.__file__).parent
 

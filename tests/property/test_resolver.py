@@ -13,7 +13,8 @@ from namewall.policy.rules import Policy, policy_prefixes
 from namewall.policy.selector_index import SelectorIndex
 from namewall.policy.selectors import LabelSelector
 from tests.property.examples import QUIET
-from tests.property.policies import PODS, Raw, one, parsed, raw_policies
+from tests.property.policies import Raw, one, raw_policies
+from tests.property.worlds import PODS, parsed
 
 NUMBERS = range(256, 262)
 LABELS = [*(pod.labels for pod in PODS.values()), frozenset({"k8s:app=web", "k8s:x=y"}), None]

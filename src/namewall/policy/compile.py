@@ -32,7 +32,7 @@ from namewall.policy.map_state import (
     PolicyKey,
     RuleOrigin,
 )
-from namewall.policy.ports import L4, NO_NAMES, PORT_BITS, NamedPorts, blocks
+from namewall.policy.ports import L4, NO_NAMES, PORT_BITS, NamedPorts, blocks, names_for
 from namewall.policy.rules import Policy, Rule, policy_prefixes
 from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, PeerSelector
 from namewall.policy.terms import Filters, Posture, collect, dns_union, judging, posture
@@ -99,7 +99,8 @@ def sides(
     """Ingress and egress. `rules` are those that select the subject."""
     known = list(rules)
 
-    def side(direction: Direction, names: NamedPorts) -> Side:
+    def side(direction: Direction) -> Side:
+        names = names_for(direction, own_ports, cluster_ports)
         mine = [rule for rule in known if rule.direction is direction]
         stance = posture(mine, subject)
         allows, denies = collect(mine, names, stance) if stance.enforced else ({}, {})
@@ -107,7 +108,7 @@ def sides(
         blocks_of = frozenset(block for l4 in asking for block in _blocks(l4))
         return Side(direction, stance, allows, denies, asking, blocks_of)
 
-    return side(Direction.INGRESS, own_ports), side(Direction.EGRESS, cluster_ports)
+    return side(Direction.INGRESS), side(Direction.EGRESS)
 
 
 # --- what each peer gets -------------------------------------------------------------------------------------------

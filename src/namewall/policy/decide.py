@@ -24,7 +24,7 @@ from namewall.policy.lookup import (
 )
 from namewall.policy.map_state import DnsRules, RuleOrigin
 from namewall.policy.patterns import granted
-from namewall.policy.ports import L4, NO_NAMES, NamedPorts
+from namewall.policy.ports import L4, NO_NAMES, NamedPorts, names_for
 from namewall.policy.rules import Policy, Rule
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
 from namewall.policy.terms import Filters, Term, collect, dns_union, judging, posture, selecting
@@ -89,7 +89,7 @@ def decide(
     """
     counting = (policy for policy in policies if audit or not policy.audit)
     rules = (rule for policy in counting for rule in policy.rules)
-    names = own_ports if direction is Direction.INGRESS else cluster_ports
+    names = names_for(direction, own_ports, cluster_ports)
     return SubjectRules(rules, subject, direction, names).decide(peer, protocol, port, question=question)
 
 

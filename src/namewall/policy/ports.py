@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from namewall.model.net import Protocol
+from namewall.model.net import Direction, Protocol
 from namewall.policy.rules import PortMatch
 
 PORT_BITS = 16
@@ -27,6 +27,14 @@ def named_ports(ports: Iterable[tuple[str, str, int]]) -> NamedPorts:
         key = (name.lower(), Protocol[protocol.upper()])
         table[key] = table.get(key, frozenset()) | {number}
     return table
+
+
+def names_for(direction: Direction, own_ports: NamedPorts, cluster_ports: NamedPorts) -> NamedPorts:
+    """By which a rule's port names are read: the destination's, which at ingress is the subject itself.
+
+    At egress, where the destination is not known to the rule, those of all pods (Cilium's behaviour).
+    """
+    return own_ports if direction is Direction.INGRESS else cluster_ports
 
 
 class L4(NamedTuple):

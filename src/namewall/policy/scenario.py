@@ -203,7 +203,7 @@ class Scenario:
             protocol,
             port,
             question=question,
-            own_ports=subject.ports if direction is Direction.INGRESS else NO_NAMES,
+            own_ports=subject.ports,
             cluster_ports=self.cluster_ports,
         )
 

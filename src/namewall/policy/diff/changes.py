@@ -17,7 +17,7 @@ from namewall.policy.diff.peers import Peers
 from namewall.policy.diff.universe import Known, Universe
 from namewall.policy.lookup import Verdict, dns_passes
 from namewall.policy.map_state import DnsRules, RuleOrigin
-from namewall.policy.ports import NamedPorts, resolve
+from namewall.policy.ports import NamedPorts, names_for, resolve
 from namewall.policy.rules import Policy, Rule
 from namewall.policy.selectors import LabelSelector
 from namewall.policy.terms import INIT
@@ -71,7 +71,7 @@ class _Judge:
         return self._functions.setdefault(pieces, pieces)
 
     def group(self, rules: list[Rule], known: Known, direction: Direction) -> _Group:
-        names = known.own_ports if direction is Direction.INGRESS else self.universe.cluster_ports
+        names = names_for(direction, known.own_ports, self.universe.cluster_ports)
         named = any(port.name for rule in rules for port in rule.ports)
         ports = tuple(sorted((n, p, tuple(v)) for (n, p), v in names.items())) if named else ()
         same = (direction, frozenset(map(id, rules)), ports, INIT in known.labels)

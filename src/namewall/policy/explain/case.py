@@ -13,7 +13,7 @@ from namewall.model.labels import Labels
 from namewall.model.net import Direction
 from namewall.policy.decide import Decision, PeerFacts, SubjectRules, decide
 from namewall.policy.map_state import RuleOrigin
-from namewall.policy.ports import NamedPorts
+from namewall.policy.ports import NO_NAMES, NamedPorts, names_for
 from namewall.policy.rules import EVERYTHING, Policy, PortMatch, Rule
 from namewall.policy.selectors import WILDCARD, PeerSelector
 
@@ -36,8 +36,8 @@ class Case:
     protocol: int
     port: int
     question: str | None = None
-    own_ports: NamedPorts = field(default_factory=dict)
-    cluster_ports: NamedPorts = field(default_factory=dict)
+    own_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+    cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
     name: str = ""
     unlearned: bool = False
 
@@ -65,7 +65,7 @@ class Case:
 
     def _alone(self, peers: tuple[PeerSelector, ...], ports: tuple[PortMatch, ...]) -> bool:
         rule = Rule(_ALONE, WILDCARD, self.direction, peers, ports)
-        names = self.own_ports if self.direction is Direction.INGRESS else self.cluster_ports
+        names = names_for(self.direction, self.own_ports, self.cluster_ports)
         # An owner-less address behind a closed range is denied whatever is asked; here it only must not match.
         peer = replace(self.peer, closed=False)
         decision = SubjectRules((rule,), self.subject, self.direction, names).decide(

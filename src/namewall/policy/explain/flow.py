@@ -22,7 +22,6 @@ from namewall.policy.explain.steps import Step, steps_of
 from namewall.policy.explain.words import rule_names
 from namewall.policy.lookup import POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
-from namewall.policy.ports import NO_NAMES
 from namewall.policy.scenario import (
     DNS_PORT,
     SOMEWHERE,
@@ -137,7 +136,7 @@ def case_of(scenario: Scenario, query: Query, side: Side) -> Case:
         protocol=side.protocol,
         port=side.port,
         question=side.question,
-        own_ports=side.subject.ports if ingress else NO_NAMES,
+        own_ports=side.subject.ports,
         cluster_ports=scenario.cluster_ports,
         name=query.target.name if isinstance(query.target, Name) and asked_by_name else "",
         unlearned=side.facts.address == SOMEWHERE,
