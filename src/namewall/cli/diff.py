@@ -13,8 +13,9 @@ import click
 from namewall.cli.context import WRONG_USAGE, fail
 from namewall.cli.inputs import counted, dumped, texts
 from namewall.cli.scenarios import opened
-from namewall.policy.diff.groups import Group, document, said
+from namewall.policy.diff.groups import Group, document
 from namewall.policy.diff.universe import Universe
+from namewall.policy.diff.words import said
 from namewall.policy.explain.words import rule_names
 from namewall.review.complaints import Complaint, clean
 from namewall.review.diff import Side, compare, side_of
@@ -53,7 +54,7 @@ def diff_command(old: str, new: str, world: str | None, output: str) -> None:
     if output == "text":
         _say(groups, universe)
     else:
-        click.echo(dumped(document(groups), output), nl=False)
+        click.echo(dumped(document(groups, universe), output), nl=False)
     sys.exit(1 if groups else 0)
 
 
@@ -65,7 +66,7 @@ def _say(groups: list[Group], universe: Universe) -> None:
     everybody = [known.name for known in universe.endpoints] + list(universe.peers)
     for group in groups:
         click.echo(clean(f"{_names(group.sources, everybody)} → {_names(group.targets, everybody)}"))
-        for ports, name, old, new in said(group.ports):
+        for ports, name, old, new in said(group.ports, universe.unnumbered):
             what = ", ".join(ports) if not name else f"question {name} over {', '.join(ports)}"
             click.echo(clean(f"  {what}: {old} → {new}"))
         if group.rules:

@@ -69,7 +69,7 @@ def _union(body: Row) -> Row:
 
 
 def _diff(body: Row) -> Row:
-    return document(compare(_side(body, "old"), _side(body, "new"))[0])
+    return document(*compare(_side(body, "old"), _side(body, "new")))
 
 
 def _side(body: Row, key: str) -> Side:

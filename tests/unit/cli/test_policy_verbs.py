@@ -241,6 +241,66 @@ def test_a_scenario_s_endpoints_are_the_known_ones(tmp_path: Path) -> None:
     assert run("diff", LAB, LAB).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ([{"port": "80"}], [{"port": "http"}], ["80/TCP: allow → deny", "http/TCP: deny → allow"]),
+        ([{"port": "http"}], [{"port": "http"}, {"port": "metrics"}], ["metrics/TCP: deny → allow"]),
+        ([{"port": "0"}], [{"port": "http"}], ["every port/TCP but http: allow → deny"]),
+        (
+            [{"port": "0"}],
+            [{"port": "http"}, {"port": "80"}],
+            ["0-79/TCP, 81-65535/TCP but http: allow → deny"],
+        ),
+        (
+            [{"port": "1", "endPort": 65535}],
+            [{"port": "1", "endPort": 65535}, {"port": "http"}],
+            [],
+        ),
+        (
+            [{"port": "1024", "endPort": 65535}],
+            [{"port": "http"}],
+            ["http/TCP: deny → allow", "1024-65535/TCP: allow → deny"],
+        ),
+    ],
+)
+def test_a_port_name_is_no_number_where_no_pod_is_known(
+    tmp_path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]], line: list[str]
+) -> None:
+    written = [
+        write(
+            tmp_path / f"{number}.yaml",
+            policy(
+                "a",
+                [{"toEntities": ["host"], "toPorts": [{"ports": [{**p, "protocol": "TCP"} for p in ports]}]}],
+            ),
+        )
+        for number, ports in enumerate((old, new))
+    ]
+    result = run("diff", *written)
+    assert [
+        text.strip() for text in result.stdout.splitlines() if text.startswith("  ") and ": " in text
+    ] == line
+    assert result.exit_code == bool(line)
+
+
+def test_a_port_name_is_the_pods_number_where_they_are_known(tmp_path: Path) -> None:
+    def ports(port: str) -> dict[str, Any]:
+        return policy(
+            "a", [{"toEndpoints": [{}], "toPorts": [{"ports": [{"port": port, "protocol": "TCP"}]}]}]
+        )
+
+    web = {
+        "name": "web",
+        "labels": {"app": "web"},
+        "namedPorts": [{"name": "http", "protocol": "TCP", "port": 8080}],
+    }
+    world = write(tmp_path / "w.yaml", {"endpoints": [web, {"name": "b"}], "policies": [], "queries": []})
+    old, new = write(tmp_path / "1.yaml", ports("8080")), write(tmp_path / "2.yaml", ports("http"))
+    assert run("diff", old, new, "--scenario", world).exit_code == 0
+    assert run("diff", old, new).exit_code == 1
+
+
 def test_invalid_input_exits_2(tmp_path: Path) -> None:
     wrong = write(tmp_path / "p.yaml", policy("wrong", [{"toFQDNs": [{"matchName": "a b"}]}]))
     assert run("diff", wrong, LAB).exit_code == 2

@@ -6,13 +6,13 @@ a group holds nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from namewall.model.net import Protocol
-from namewall.policy.diff.changes import LAST, PROTOCOLS, Change, Comparison, PortChange
-from namewall.policy.explain.words import PROTOCOL_NAMES, port_name
+from namewall.policy.diff.changes import Change, Comparison, PortChange
+from namewall.policy.diff.universe import Universe
+from namewall.policy.diff.words import said
 from namewall.policy.map_state import RuleOrigin
 
 
@@ -48,7 +48,7 @@ def grouped(changes: Iterable[Change], comparison: Comparison | None = None) -> 
     return sorted(found, key=lambda group: (group.sources, group.targets))
 
 
-def document(groups: Iterable[Group]) -> dict[str, Any]:
+def document(groups: Iterable[Group], universe: Universe) -> dict[str, Any]:
     """`diff -o json`."""
     known = list(groups)
     rows = [
@@ -57,7 +57,7 @@ def document(groups: Iterable[Group]) -> dict[str, Any]:
             "to": list(group.targets),
             "changes": [
                 {"ports": ports, "dns": name or None, "old": old, "new": new}
-                for ports, name, old, new in said(group.ports)
+                for ports, name, old, new in said(group.ports, universe.unnumbered)
             ],
             "rules": [
                 {"policy": o.name, "kind": o.kind, "namespace": o.namespace or None, "rule": o.rule}
@@ -69,40 +69,6 @@ def document(groups: Iterable[Group]) -> dict[str, Any]:
     ]
     flows = sum(len(group.sources) * len(group.targets) for group in known)
     return {"changed": bool(rows), "pairs": flows, "groups": rows}
-
-
-def said(ports: Iterable[PortChange]) -> Iterator[tuple[list[str], str, str, str]]:
-    """(ports as words, name of the question or "", old, new): protocols that change alike are one word."""
-    together: dict[tuple[str, str, str], list[PortChange]] = {}
-    for port in ports:
-        key = (port.question.removesuffix("."), port.old, port.new)
-        together.setdefault(key, []).append(port)
-    for (name, old, new), found in together.items():
-        yield list(_words(found)), name, old, new
-
-
-def _words(ports: list[PortChange]) -> Iterator[str]:
-    whole = {p.protocol for p in ports if p.first == 0 and p.last == LAST[p.protocol]}
-    if whole == set(PROTOCOLS):
-        yield "every protocol"
-        return
-    ranges: dict[tuple[int, int], list[Protocol]] = {}
-    for port in ports:
-        if port.protocol not in (Protocol.ICMP, Protocol.ICMPV6):
-            ranges.setdefault((port.first, port.last), []).append(port.protocol)
-    for (first, last), protocols in ranges.items():
-        one = str(first) if first == last else f"{first}-{last}"
-        where = "every port" if (first, last) == (0, 65535) else one
-        every = len(protocols) == 3
-        yield f"{where}/{'ANY' if every else ','.join(PROTOCOL_NAMES[p] for p in protocols)}"
-    for port in ports:
-        if port.protocol in (Protocol.ICMP, Protocol.ICMPV6):
-            if port.first == 0 and port.last == LAST[port.protocol]:
-                yield PROTOCOL_NAMES[port.protocol]
-            elif port.first == port.last:
-                yield port_name(port.protocol, port.first)
-            else:
-                yield f"types {port.first}-{port.last} of {PROTOCOL_NAMES[port.protocol]}"
 
 
 def reversed_change(change: Change) -> Change:

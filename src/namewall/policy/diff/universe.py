@@ -2,7 +2,8 @@
 
 Made up means representatives: a label set for each selector (one for each value it lists), a name for each name
 and pattern, the first and last address of each prefix and the ones beside it, a pod without labels in each
-namespace. What only a mixture of two selectors would reach is not among them.
+namespace, a port that no rule numbers for each port name. What only a mixture of two selectors would reach is not
+among them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain
 
 from namewall.model.identity import Reserved
 from namewall.model.labels import (
@@ -23,10 +25,10 @@ from namewall.model.labels import (
     Label,
     Labels,
 )
-from namewall.model.net import Address, Network, Protocol
+from namewall.model.net import Address, Network
 from namewall.policy.decide import PeerFacts
-from namewall.policy.ports import NO_NAMES, NamedPorts
-from namewall.policy.rules import Policy, dns_selectors, fqdn_selectors, policy_prefixes
+from namewall.policy.ports import NO_NAMES, NamedPorts, named_ports
+from namewall.policy.rules import LAST_PORT, Policy, dns_selectors, fqdn_selectors, policy_prefixes
 from namewall.policy.selectors import CidrSelector, LabelSelector
 
 RESERVED = {
@@ -36,9 +38,9 @@ RESERVED = {
     "health": Reserved.HEALTH,
     "ingress": Reserved.INGRESS,
 }
+L4_PROTOCOLS = ("TCP", "UDP", "SCTP")
 MOST_VALUES = 8
 """Representatives of one selector."""
-_WELL_KNOWN = {"http": 80, "https": 443, "dns": 53, "dns-tcp": 53, "metrics": 9090, "ssh": 22}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,16 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Universe:
-    """`peers` are those that are no endpoint: outside addresses and reserved ones, by name."""
+    """`peers` are those that are no endpoint: outside addresses and reserved ones, by name.
+
+    `unnumbered` are port names whose number is not known, by the one that stands for it here.
+    """
 
     endpoints: tuple[Known, ...]
     peers: Mapping[str, PeerFacts]
     questions: tuple[str, ...] = ()
     cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
+    unnumbered: Mapping[int, str] = field(default_factory=dict)
 
 
 def reserved_peers() -> dict[str, PeerFacts]:
@@ -72,7 +78,8 @@ def reserved_peers() -> dict[str, PeerFacts]:
 def from_policies(policies: Iterable[Policy]) -> Universe:
     """Representatives of everything the policies tell apart."""
     known = list(policies)
-    ports = _named_ports(known)
+    unnumbered = _unnumbered(known)
+    ports = named_ports((name, each, number) for number, name in unnumbered.items() for each in L4_PROTOCOLS)
     labels: dict[Labels, None] = {}
     for policy in known:
         for rule in policy.rules:
@@ -93,7 +100,7 @@ def from_policies(policies: Iterable[Policy]) -> Universe:
         # Labels may hold commas themselves.
         named[name if name not in named else f"{name} ({len(named)})"] = found
     endpoints = tuple(Known(name, found, None, ports) for name, found in named.items())
-    return Universe(endpoints, outside_peers(known), question_names(known), ports)
+    return Universe(endpoints, outside_peers(known), question_names(known), ports, unnumbered)
 
 
 def outside_peers(policies: Iterable[Policy], names: Iterable[str] = ()) -> dict[str, PeerFacts]:
@@ -184,11 +191,16 @@ def describe(labels: Labels) -> str:
     return f"{namespace}/{','.join(own) or '*'}"
 
 
-def _named_ports(policies: Iterable[Policy]) -> NamedPorts:
-    names = sorted({port.name for p in policies for rule in p.rules for port in rule.ports if port.name})
-    numbers = {name: _WELL_KNOWN.get(name, 20000 + index) for index, name in enumerate(names)}
-    protocols = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
-    return {(name, each): frozenset({number}) for name, number in numbers.items() for each in protocols}
+def _unnumbered(policies: Iterable[Policy]) -> dict[int, str]:
+    """A number for each port name, from 65535 down: one that no rule means by a number, or else no rule's border."""
+    ports = {port for policy in policies for rule in policy.rules for port in rule.ports}
+    ranges = {(port.first, port.last) for port in ports if not port.name} - {(0, LAST_PORT)}
+    meant, borders = bytearray(LAST_PORT + 1), {port for ends in ranges for port in ends}
+    for first, last in ranges:
+        meant[first : last + 1] = b"\1" * (last + 1 - first)
+    down = range(LAST_PORT, 0, -1)
+    free = chain((n for n in down if not meant[n]), (n for n in down if meant[n] and n not in borders))
+    return dict(zip(free, sorted({port.name for port in ports if port.name}), strict=False))
 
 
 def _borders(prefix: Network) -> Iterator[Address]:
