@@ -155,7 +155,15 @@ class Scenario:
                 found = self._flow(source, hops, query.protocol, query.dns)
         else:
             found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
-        return replace(found, notes=(*known.notes(source), *found.notes))
+        return replace(
+            found, notes=(*known.notes(source), *found.notes, *filter(None, [self.lacking(query)]))
+        )
+
+    def lacking(self, query: Query) -> str:
+        """A sentence where the query goes to a Service, by name or by address, that has no such port; else ""."""
+        target = query.target
+        meant = self.owner(target) if isinstance(target, Address) else target
+        return meant.lacks(query.port, query.protocol) if isinstance(meant, Service) else ""
 
     def _look_up_first(
         self, query: Query, source: Endpoint, target: Name, known: _Known, now: float

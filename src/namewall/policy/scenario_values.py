@@ -75,6 +75,13 @@ class Service:
     def __str__(self) -> str:
         return f"svc/{self.facts.namespace}/{self.facts.name}"
 
+    def lacks(self, port: int, protocol: Protocol) -> str:
+        """A sentence where it has no such port, "" where it does."""
+        if any((one.port, one.protocol) == (port, protocol) for one in self.ports):
+            return ""
+        has = ", ".join(f"{one.port}/{protocol_name(one.protocol)}" for one in self.ports) or "none"
+        return f"{self} has no port {port}/{protocol_name(protocol)}; it has {has}"
+
 
 @dataclass(frozen=True, slots=True)
 class Name:

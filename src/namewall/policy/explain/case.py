@@ -25,7 +25,8 @@ class Case:
     """One direction of a flow. `who` and `whom` are how the subject and the peer are called in texts.
 
     `name` is the DNS name that was asked for, where the target was one. `unlearned`: the address is not known
-    yet, the one in `peer` stands in for what the lookup would give.
+    yet, the one in `peer` stands in for what the lookup would give. `must_teach`: the question must be judged by DNS
+    rules, since only what those saw is learned here.
     """
 
     who: str
@@ -40,6 +41,7 @@ class Case:
     cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
     name: str = ""
     unlearned: bool = False
+    must_teach: bool = False
 
     def decided(self, policies: Iterable[Policy]) -> Decision:
         return decide(
@@ -53,6 +55,10 @@ class Case:
             own_ports=self.own_ports,
             cluster_ports=self.cluster_ports,
         )
+
+    def is_met_by(self, policies: Iterable[Policy]) -> bool:
+        decision = self.decided(policies)
+        return decision.verdict == "allow" and not (self.must_teach and decision.dns is None)
 
     def means_peer(self, peers: tuple[PeerSelector, ...]) -> bool:
         """Whether a rule with these peers and every port would mean the peer."""

@@ -1,7 +1,8 @@
 """Changes to policy documents, and the candidates among which the smallest patch is looked for.
 
-Every candidate only adds: a port, a peer, a name, a rule, a policy. None is trusted: `patch` applies and decides
-each again. `opens` estimates how many new flows one opens (subjects times peers times ports), the asked one counting 1.
+Every candidate only adds: a port, a peer, a name, a rule, a policy for the pod alone. None is trusted: `patch` applies
+and decides each again. `opens` estimates how many new flows one opens (subjects times peers times ports), the asked
+one counting 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import copy
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from namewall.model.labels import (
@@ -26,8 +28,10 @@ from namewall.model.net import Direction, Protocol
 from namewall.policy.explain.anatomy import Catalog, Raw, at, key_of, pointer
 from namewall.policy.explain.case import Case
 from namewall.policy.explain.words import PROTOCOL_NAMES, plain_labels
+from namewall.policy.parse import parse
 from namewall.policy.rules import PortMatch, Rule
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
+from namewall.policy.terms import posture, selecting
 
 ALL_PORTS = 65536
 EVERYBODY = 1 << 20
@@ -84,12 +88,13 @@ def apply(raws: Sequence[Raw], changes: Iterable[Change]) -> list[Raw]:
 
 def candidates(catalog: Catalog, case: Case, known: Sequence[Labels]) -> Iterator[Candidate]:
     """In no order. `known` are the label sets of the world's endpoints, by which breadth is measured."""
+    yield from _new_policies(catalog, case, known)
     seen: set[tuple[int, str]] = set()
     for index, policy in catalog.numbered():
         for rule in () if policy.audit else policy.rules:
             if rule.direction is not case.direction or not rule.subject.matches(case.subject):
                 continue
-            subjects = max(1, sum(map(rule.subject.matches, known)))
+            subjects = _subjects(rule.subject, known)
             if not rule.deny:
                 yield from _in_rule(catalog, index, rule, case, known, subjects)
             spec = rule.origin.rule.rsplit(".", 1)[0] if "." in rule.origin.rule else "spec"
@@ -98,26 +103,73 @@ def candidates(catalog: Catalog, case: Case, known: Sequence[Labels]) -> Iterato
                 yield from _new_rules(catalog, index, spec, case, subjects)
 
 
-def new_policies(case: Case) -> Iterator[Candidate]:
-    """For a subject that no policy selects which could hold a rule for this flow."""
-    egress = case.direction is Direction.EGRESS
-    labels = view(case.subject)
-    namespace = labels.get(("k8s", NAMESPACE), "")
-    own = plain_labels(case.subject)
-    selector: dict[str, Any] = {"matchLabels": dict(own)} if own else {}
+def _subjects(selector: LabelSelector, known: Sequence[Labels]) -> int:
+    """How many pods it selects: those known, and one to come where it selects by none of a pod's own labels."""
+    by_place = all(requirement.key in (NAMESPACE, CLUSTER) for requirement in selector.requirements)
+    return max(1, sum(map(selector.matches, known))) + by_place
+
+
+def _new_policies(catalog: Catalog, case: Case, known: Sequence[Labels]) -> Iterator[Candidate]:
+    """For pods with the subject's own labels: a NetworkPolicy where there are only such, and it can say it."""
+    namespace = view(case.subject).get(("k8s", NAMESPACE), "")
+    if namespace and all(policy.kind == "NetworkPolicy" for policy in catalog.policies) and _is_plain(case):
+        found = list(_of_kind("NetworkPolicy", namespace, catalog, case, known))
+        if found:
+            yield from found
+            return
     kind = "CiliumNetworkPolicy" if namespace else "CiliumClusterwideNetworkPolicy"
+    yield from _of_kind(kind, namespace, catalog, case, known)
+
+
+def _is_plain(case: Case) -> bool:
+    """Neither a name nor a question is at stake, and the port has a number."""
+    return not case.name and case.question is None and any(_network_policy_ports(case))
+
+
+def _of_kind(
+    kind: str, namespace: str, catalog: Catalog, case: Case, known: Sequence[Labels]
+) -> Iterator[Candidate]:
+    own: dict[str, str] = dict(plain_labels(case.subject))
     if not namespace:
         reserved = [parse_label(label).key for label in sorted(case.subject) if label.startswith("reserved:")]
-        if not reserved:
+        own = {f"reserved:{key}": "" for key in reserved}
+        if not own:
             return
-        selector = {"matchLabels": {f"reserved:{key}": "" for key in reserved}}
-    metadata = {"name": _slug(f"{case.who} {'to' if egress else 'from'} {case.name or case.whom}")}
-    if namespace:
-        metadata["namespace"] = namespace
+    direction = case.direction.name.lower()
+    selector = {"matchLabels": own} if own else {}
+    metadata = {"name": _unused_name(catalog, case)} | ({"namespace": namespace} if namespace else {})
+    spec: Raw = {"endpointSelector": selector}
+    if kind == "NetworkPolicy":
+        spec = {"podSelector": selector, "policyTypes": [direction.capitalize()]}
+    version = "networking.k8s.io/v1" if kind == "NetworkPolicy" else "cilium.io/v2"
+    head = {"apiVersion": version, "kind": kind, "metadata": metadata}
+    policy, _ = parse({**head, "spec": {**spec, direction: [{}]}})
+    if policy is None:
+        return
+    subject = policy.rules[0].subject
+    closed = [labels for labels in known if _is_closed(catalog, labels, case.direction)]
+    if sum(map(subject.matches, closed)) < sum(map(subject.matches, known)):
+        if kind == "NetworkPolicy":
+            return
+        # What it selects beside the pod and is open stays so.
+        spec["enableDefaultDeny"] = {direction: False}
     for item, opens in _items(case, kind, namespace):
-        spec = {"endpointSelector": selector, "egress" if egress else "ingress": [item]}
-        document = {"apiVersion": "cilium.io/v2", "kind": kind, "metadata": metadata, "spec": spec}
-        yield Candidate(Change(None, "", document), opens)
+        document = {**head, "spec": {**spec, direction: [item]}}
+        yield Candidate(Change(None, "", document), _subjects(subject, closed) * opens)
+
+
+def _is_closed(catalog: Catalog, subject: Labels, direction: Direction) -> bool:
+    """Whether default deny is on already."""
+    rules = (rule for policy in catalog.policies if not policy.audit for rule in policy.rules)
+    return posture(selecting(rules, subject, direction), subject).default_deny
+
+
+def _unused_name(catalog: Catalog, case: Case) -> str:
+    """One that no object has, whatever its kind."""
+    egress = case.direction is Direction.EGRESS
+    slug = _slug(f"{case.who} {'to' if egress else 'from'} {case.name or case.whom}")
+    used = {policy.name for policy in catalog.policies}
+    return next(name for name in chain([slug], (f"{slug}-{n}" for n in count(2))) if name not in used)
 
 
 def _slug(text: str) -> str:

@@ -31,6 +31,7 @@ from namewall.policy.scenario import (
     Query,
     Scenario,
     Side,
+    never_granted,
     query_of,
 )
 from namewall.policy.structural import parse_cidr
@@ -97,12 +98,15 @@ def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) ->
     cases = [(side, case_of(scenario, query, side)) for side in answer.sides]
     lookup = [number for number, (_, case) in enumerate(cases) if case.question and query.dns is None]
     flow = (lookup[-1] + 1 if lookup else 0) if query.dns is None else 0
+    if (never_asked := _never_asked(scenario, query, answer)) is not None:
+        yield never_asked
     while lookup and flow < len(cases) and _answers(cases[flow][0], cases[lookup[-1]][0]):
         flow += 1
     said: set[Step] = set()
     for number, (side, case) in enumerate([*cases, (None, None)]):
         if number == flow:
-            yield from (Step("lookup", note) for note in answer.notes)
+            lacking = scenario.lacking(query)
+            yield from (Step("target" if note == lacking else "lookup", note) for note in answer.notes)
         if side is None or case is None:
             return
         if number in lookup:
@@ -116,6 +120,21 @@ def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) ->
                 f"egress to {case.whom} at {DNS_PORT}/ANY with rules.dns for {_plain(case.question or '')}"
             )
             yield Step("lookup", f"the rule that is missing: {missing}", side.direction)
+
+
+def _never_asked(scenario: Scenario, query: Query, answer: Answer) -> Step | None:
+    """Names of `externals` count as learned; whether they could be looked up is said all the same."""
+    if not isinstance(query.target, Name) or not isinstance(query.source, Endpoint) or query.dns is not None:
+        return None
+    name = query.target.name
+    if not any(name in names for names in scenario.names.values()) or any(s.question for s in answer.sides):
+        return None
+    for server in scenario.cluster_dns:
+        asked = scenario.answer(query_of(query.source, server, DNS_PORT, Protocol.UDP, name))
+        if asked.verdict == "deny":
+            why = f"a lookup of it now would be denied ({asked.reason})"
+            return Step("lookup", f"{_plain(name)} counts as learned, since `externals` say so; {why}")
+    return None
 
 
 def _answers(side: Side, question: Side) -> bool:
@@ -140,6 +159,7 @@ def case_of(scenario: Scenario, query: Query, side: Side) -> Case:
         cluster_ports=scenario.cluster_ports,
         name=query.target.name if isinstance(query.target, Name) and asked_by_name else "",
         unlearned=side.facts.address == SOMEWHERE,
+        must_teach=scenario.strict_dns_rules and side.question is not None and query.dns is None,
     )
 
 
@@ -166,7 +186,7 @@ def _search(scenario: Scenario, catalog: Catalog, query: Query) -> Patch | str:
             return f"no policy decides here: {answer.reason}"
         case = case_of(world, query, side)
         if reason := why_none(case, side.decision):
-            return reason
+            return world.lacking(query) or reason
         if _is_unlearned(case):
             found = _teach(world, query, case)
             if isinstance(found, str):
@@ -196,7 +216,9 @@ def _teach(world: Scenario, query: Query, case: Case) -> Case | str:
             question = case_of(world, query, side)
             return why_none(question, side.decision) or question
         if asked.l7dns != "allow" and world.strict_dns_rules:
-            return f"no DNS rule judges the question for {_plain(case.name)}, and only such ones teach here"
+            return next(case_of(world, query, side) for side in asked.sides if side.question is not None)
+    if case.peer.address is not None and never_granted(case.peer.address):
+        return f"no lookup opens {case.peer.address} (loopback, link-local, multicast and reserved addresses)"
     peer = PeerFacts.outside(case.peer.address or SOMEWHERE, {*case.peer.names, case.name})
     learned = replace(case, peer=peer)
     decision = learned.decided(world.expanded)

@@ -12,6 +12,7 @@ from typing import Any
 
 from namewall.model.labels import Labels, view
 from namewall.model.net import Address
+from namewall.policy.cilium import network
 from namewall.policy.decide import Decision
 from namewall.policy.explain.anatomy import Catalog, PeerPart, at
 from namewall.policy.explain.case import Case
@@ -31,6 +32,10 @@ class Nearest:
     field: str
     want: Any
     got: Any
+
+
+EXCEPTED = 0.75
+"""How much like one that means the address is a CIDR that holds it, and an `except` of which does too."""
 
 
 def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
@@ -84,7 +89,7 @@ def likeness(case: Case, selector: PeerSelector) -> float:
     if isinstance(selector, FqdnSelector) and names:
         return max(_shared_labels(selector.form, name) for name in names)
     if isinstance(selector, CidrSelector) and not peer.inside and peer.address is not None and not names:
-        return _shared_bits(selector, peer.address) / 2
+        return EXCEPTED if peer.address in selector.cidr else _shared_bits(selector, peer.address) / 2
     if isinstance(selector, LabelSelector) and peer.inside and selector.requirements:
         held = [requirement.holds(view(peer.labels)) for requirement in selector.requirements]
         return sum(held) / len(held)
@@ -138,7 +143,24 @@ def _peer(case: Case, rule: Rule, part: PeerPart, alike: Iterable[PeerPart]) -> 
                 rule.origin, field, want, view(case.peer.labels).get((failed[0].source, failed[0].key))
             )
     got = case.name.removesuffix(".") if case.name and not case.peer.inside else case.whom
+    if (excepted := _excepted(case, part)) is not None:
+        return Nearest(rule.origin, *excepted, got)
     return Nearest(rule.origin, whole, wanted, got)
+
+
+def _excepted(case: Case, part: PeerPart) -> tuple[str, str] | None:
+    """(path, what it wants) of the `except` that takes the peer's address out."""
+    if case.peer.address is None or not isinstance(part.raw, dict):
+        return None
+    path, block = (
+        (f"{part.path}.ipBlock", part.raw["ipBlock"]) if "ipBlock" in part.raw else (part.path, part.raw)
+    )
+    if "cidr" not in block or case.peer.address not in network(block["cidr"]):
+        return None
+    for number, text in enumerate(block.get("except") or ()):
+        if case.peer.address in network(text):
+            return f"{path}.except[{number}]", f"not {text}"
+    return None
 
 
 def _subject(catalog: Catalog, case: Case, rule: Rule) -> Nearest:

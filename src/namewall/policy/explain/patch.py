@@ -1,7 +1,7 @@
 """The smallest patch that allows a flow: found by trying, never by believing.
 
 Each candidate is applied to the documents, which are read and decided again; the first one that allows, in the
-order of cost, is it. Candidates come from `edits`, a new policy only where no existing one can hold the change.
+order of cost, is it. Candidates come from `edits`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from namewall.model.labels import Labels
 from namewall.policy.decide import Decision
 from namewall.policy.explain.anatomy import Catalog, Raw
 from namewall.policy.explain.case import Case
-from namewall.policy.explain.edits import Candidate, Change, apply, candidates, new_policies
+from namewall.policy.explain.edits import Candidate, Change, apply, candidates
 from namewall.policy.explain.words import rule_names
 from namewall.policy.lookup import POLICY_DENY
 
@@ -48,17 +48,16 @@ def why_none(case: Case, decision: Decision) -> str:
 
 
 def smallest(catalog: Catalog, case: Case, known: Sequence[Labels]) -> tuple[Change, Catalog] | None:
-    """The cheapest change that allows the case, and the world with it; None if nothing that can be written does."""
-    for found in (candidates(catalog, case, known), new_policies(case)):
-        ordered = sorted(found, key=lambda candidate: candidate.cost)
-        tried: set[str] = set()
-        for candidate in ordered[:MOST_TRIED]:
-            if (text := _text(candidate)) in tried:
-                continue
-            tried.add(text)
-            after = _applied(catalog, case, candidate)
-            if after is not None:
-                return candidate.change, after
+    """The cheapest change that meets the case, and the world with it; None if nothing that can be written does."""
+    ordered = sorted(candidates(catalog, case, known), key=lambda candidate: candidate.cost)
+    tried: set[str] = set()
+    for candidate in ordered[:MOST_TRIED]:
+        if (text := _text(candidate)) in tried:
+            continue
+        tried.add(text)
+        after = _applied(catalog, case, candidate)
+        if after is not None:
+            return candidate.change, after
     return None
 
 
@@ -71,6 +70,6 @@ def _applied(catalog: Catalog, case: Case, candidate: Candidate) -> Catalog | No
     index = candidate.change.index
     raws = apply(catalog.raws, [candidate.change])
     after = catalog.with_changed(raws, len(raws) - 1 if index is None else index)
-    if after is None or case.decided(after.policies).verdict != "allow":
+    if after is None or not case.is_met_by(after.policies):
         return None
     return after
