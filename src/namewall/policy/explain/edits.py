@@ -147,8 +147,9 @@ def _of_kind(
     if policy is None:
         return
     subject = policy.rules[0].subject
-    closed = [labels for labels in known if _is_closed(catalog, labels, case.direction)]
-    if sum(map(subject.matches, closed)) < sum(map(subject.matches, known)):
+    selected = [labels for labels in known if subject.matches(labels)]
+    closed = [labels for labels in selected if _is_closed(catalog, labels, case.direction)]
+    if len(closed) < len(selected):
         if kind == "NetworkPolicy":
             return
         # What it selects beside the pod and is open stays so.
