@@ -76,30 +76,52 @@ ENFORCEABLE = {
 }
 
 
-def answer() -> Schema:
+def answer_fields() -> dict[str, Any]:
     expect = plain(EXPECT)["properties"]
     rule = expect["rules"]["items"]
     fields = {key: value for key, value in expect.items() if key != "rules"}
-    return row(
-        "The answer to a query.", {**fields, "rules": rows_of({**rule, "required": list(rule["properties"])})}
-    )
+    return {**fields, "rules": rows_of({**rule, "required": list(rule["properties"])})}
 
 
-def simulation() -> Schema:
+def answer() -> Schema:
+    return row("The answer to a query.", answer_fields())
+
+
+def policy_result() -> Schema:
     result = {
         "name": maybe("string", "metadata.name."),
         "accepted": {"type": "boolean", "description": "Whether Cilium would."},
         "error": maybe("string", "All problems."),
         **ENFORCEABLE,
     }
-    lists = {
-        "policy_results": rows_of(row("What became of a policy.", result)),
-        "queries": rows_of(answer()),
-    }
+    return row("What became of a policy.", result)
+
+
+def simulation_row() -> Schema:
+    lists = {"policy_results": rows_of(policy_result()), "queries": rows_of(answer())}
     either = {key: {"anyOf": [value, {"type": "null"}]} for key, value in lists.items()}
+    return row("A line of `simulate --batch`. Null lists: the line was no scenario.", {"id": ID, **either})
+
+
+def simulation() -> Schema:
+    query = {
+        "query": {"type": "string", "description": "The query in one line."},
+        "name": maybe("string", "As written."),
+        "path": {"type": "string", "description": "Where it stands in the scenario, as queries[3]."},
+        "line": {"type": "integer"},
+        **answer_fields(),
+        "differences": {**rows_of({"type": "string"}), "description": "From what it expects."},
+    }
     return row(
-        "A line of `simulate --batch`, and `simulate -o json`. Null lists: the line was no scenario.",
-        {"id": ID, **either},
+        "A scenario of `simulate -o json`; a list of these where there are several.",
+        {
+            "id": ID,
+            "file": {"type": "string", "description": "The file, or STDIN."},
+            "line": {"type": "integer", "description": "Where the scenario begins."},
+            "name": maybe("string", "As written."),
+            "policy_results": rows_of(policy_result()),
+            "queries": rows_of(row("A query and its answer.", query)),
+        },
     )
 
 
@@ -112,6 +134,7 @@ def complaint() -> Schema:
             "path": {"type": "string", "description": "The field, as spec.egress[0].toFQDNs[1].matchName."},
             "message": {"type": "string", "description": "What is wrong."},
             "meant": maybe("string", "The word that stands there rightly, where one is near."),
+            "hint": maybe("string", "What to do where that is no word."),
         },
     )
 
@@ -125,6 +148,7 @@ def report() -> Schema:
         "outcome": {"enum": ["passed", "failed", "error"]},
         "expect": {"description": "As written."},
         "answer": answer(),
+        "error": maybe("string", "Why it could not be tested: it has no `expect`."),
         "differences": rows_of({"type": "string"}),
         "notes": rows_of({"type": "string"}),
     }
@@ -167,7 +191,8 @@ def matching() -> Schema:
 
 SCHEMAS = {
     "scenario": scenario,
-    "simulate-row": simulation,
+    "simulate-row": simulation_row,
+    "simulation": simulation,
     "validate-row": validation,
     "match-row": matching,
     "test-report": report,

@@ -56,14 +56,30 @@ def test_an_unknown_field_is_pruned_with_a_warning_if_asked(server: Server) -> N
     server.ok("delete", "cm", "loose")
 
 
-def test_an_annotation_of_ours_that_means_nothing_is_warned_of(server: Server) -> None:
+def test_an_annotation_of_ours_that_means_nothing_is_refused(server: Server) -> None:
     policy = manifests.cnp("mistyped")
-    policy["metadata"]["annotations"] = {"namewall.io/audit": "true"}
-    ran = server.kubectl("apply", "-f", "-", input=to_yaml(policy))
-    assert ran.code == 0
-    assert "Warning: metadata.annotations[namewall.io/audit]: namewall knows no such annotation" in ran.err
-    assert "Warning" in server.kubectl("annotate", "cnp", "mistyped", "example.com/x=y").err
+    policy["metadata"]["annotations"] = {"namewall.io/verfy-name": "sni"}
+    words = "metadata.annotations[namewall.io/verfy-name]: no such annotation", "`namewall.io/verify-name`?"
+    _refused(server, policy, *words)
+    del policy["metadata"]["annotations"]
+    assert server.kubectl("apply", "-f", "-", input=to_yaml(policy)).code == 0
+    ran = server.kubectl("annotate", "cnp", "mistyped", "namewall.io/audit=true")
+    assert (ran.code, "no such annotation" in ran.err) == (1, True)
+    server.ok("annotate", "cnp", "mistyped", "example.com/x=y")
     server.ok("delete", "cnp", "mistyped")
+
+
+def test_metadata_is_told_of_in_kubernetes_words(server: Server) -> None:
+    bad = manifests.cnp("Foo_Bar")
+    bad["metadata"]["labels"] = {"a": "a b"}
+    ran = server.kubectl("apply", "-f", "-", input=to_yaml(bad))
+    assert ran.code == 1
+    for words in (
+        "* metadata.name: Invalid value",
+        "a lowercase RFC 1123 subdomain must",
+        "* metadata.labels[a]",
+    ):
+        assert ran.err.count(words) == 1, ran.err
 
 
 def test_wrong_types_are_told_in_the_decoders_words(server: Server) -> None:

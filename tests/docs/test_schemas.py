@@ -72,9 +72,15 @@ def test_the_schema_and_the_program_refuse_the_same(document: dict[str, Any]) ->
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_answers_fit(path: Path) -> None:
     row = yaml.safe_load(path.read_text(encoding="utf-8"))
-    schema = validator("simulate-row")
-    schema.validate(json.loads(run("simulate", "-o", "json", str(path))))
-    schema.validate(json.loads(run("simulate", "--batch", "-", text=json.dumps(row) + "\n")))
+    found = json.loads(run("simulate", "-o", "json", str(path)))
+    validator("simulation").validate(found)
+    line = json.loads(run("simulate", "--batch", "-", text=json.dumps(row) + "\n"))
+    validator("simulate-row").validate(line)
+    answers = [
+        {key: value for key, value in query.items() if key in line["queries"][0]}
+        for query in found["queries"]
+    ]
+    assert answers == line["queries"], "the two say the same"
 
 
 def test_rows_of_bad_lines_fit_too() -> None:
@@ -107,3 +113,5 @@ def test_a_test_report_fits(tmp_path: Path) -> None:
     validator("test-report").validate(report)
     assert report["summary"]["failed"] == 1
     assert report["summary"]["errors"] == 2
+    errors = [test["error"] for test in report["tests"] if test["outcome"] == "error"]
+    assert [text.startswith("a test needs `expect`") for text in errors] == [True]

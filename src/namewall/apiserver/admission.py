@@ -49,26 +49,15 @@ def policy_problems(obj: Object) -> list[Any]:
     return problems
 
 
-def warned(resource: str, obj: Object) -> list[str]:
-    """What is stored all the same, and hardly meant."""
-    if resource not in POLICIES:
-        return []
-    from namewall.policy.metadata import unknown_annotations
-
-    return [
-        f"metadata.annotations[{key}]: namewall knows no such annotation (docs/dns.md and docs/audit.md list them)"
-        for key in unknown_annotations(obj.get("metadata") or {})
-    ]
-
-
 def refused(resource: str, obj: Object) -> list[Cause]:
     """The causes to refuse an object that is otherwise valid."""
     namespace = dig(obj, "metadata", "namespace", default="")
     if resource in POLICIES:
+        from namewall.policy.metadata import unknown_annotations
+
+        problems = policy_problems(obj) + unknown_annotations(obj.get("metadata") or {})
         return [
-            Cause(problem.path or "spec", problem.message)
-            for problem in policy_problems(obj)
-            if not problem.unknown_field
+            Cause(problem.path or "spec", problem.said) for problem in problems if not problem.unknown_field
         ]
     if resource == "pods":
         return podfields.refused(obj.get("spec") or {}, namespace)

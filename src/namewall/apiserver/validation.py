@@ -7,94 +7,37 @@ fields that are not implemented are judged in `admission`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from namewall.apiserver import podfields, selectors
 from namewall.apiserver.errors import Cause, duplicate, forbidden_field, invalid_value, required, unsupported
 from namewall.apiserver.registry import Resource
 from namewall.apiserver.values import Object, dig
+from namewall.model import kube_names
 
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_LABEL_VALUE = rf"({_QUALIFIED})?"
-_DNS_1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"
-
-_SUBDOMAIN_TEXT = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    f"'{_SUBDOMAIN}')"
-)
-_LABEL_TEXT = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-    f"end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
-)
-_DNS_1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-    "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation "
-    f"is '{_DNS_1035}')"
-)
-_LABEL_VALUE_TEXT = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-    f"validation is '{_LABEL_VALUE}')"
-)
-_QUALIFIED_TEXT = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    f"'{_QUALIFIED}')"
-)
-
-_NAME_RULES: dict[str, tuple[str, int, str]] = {
-    "namespaces": (_LABEL, 63, _LABEL_TEXT),
-    "services": (_DNS_1035, 63, _DNS_1035_TEXT),
+_NAME_PROBLEMS: dict[str, kube_names.Check] = {
+    "namespaces": kube_names.label_problems,
+    "services": kube_names.dns_1035_problems,
 }
 
 
-def _label_name(field: str, text: Any) -> Iterator[Cause]:
-    if not isinstance(text, str) or not re.fullmatch(_LABEL, text):
-        yield invalid_value(field, text, _LABEL_TEXT)
-    elif len(text) > 63:
-        yield invalid_value(field, text, "must be no more than 63 characters")
+def _causes(faults: Iterable[kube_names.Fault]) -> Iterator[Cause]:
+    for fault in faults:
+        yield Cause(*fault)
 
 
-def _qualified_name(field: str, key: str) -> Iterator[Cause]:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not re.fullmatch(_SUBDOMAIN, prefix)):
-        yield invalid_value(field, key, f"prefix part {_SUBDOMAIN_TEXT}")
-    if len(name) > 63:
-        yield invalid_value(field, key, "name part must be no more than 63 characters")
-    elif not re.fullmatch(_QUALIFIED, name):
-        yield invalid_value(field, key, _QUALIFIED_TEXT)
-
-
-def labels(field: str, values: Any) -> Iterator[Cause]:
-    for key, value in (values or {}).items():
-        yield from _qualified_name(field, key)
-        if not isinstance(value, str) or len(value) > 63 or not re.fullmatch(_LABEL_VALUE, value):
-            yield invalid_value(field, value, _LABEL_VALUE_TEXT)
+def _label_name(field: str, text: str) -> Iterator[Cause]:
+    yield from _causes(kube_names.faults(field, text, kube_names.label_problems(text)))
 
 
 def _metadata(resource: Resource, obj: Object) -> Iterator[Cause]:
     metadata = obj["metadata"]
-    name = metadata.get("name", "")
-    pattern, length, text = _NAME_RULES.get(resource.key, (_SUBDOMAIN, 253, _SUBDOMAIN_TEXT))
-    if not re.fullmatch(pattern, name):
-        yield invalid_value("metadata.name", name, text)
-    elif len(name) > length:
-        yield invalid_value("metadata.name", name, f"must be no more than {length} characters")
-    yield from labels("metadata.labels", metadata.get("labels"))
-    size = 0
-    for key, value in (metadata.get("annotations") or {}).items():
-        yield from _qualified_name("metadata.annotations", key.lower())
-        size += len(key) + len(str(value))
-    if size > 256 * 1024:
-        yield Cause(
-            "metadata.annotations", "Too long: may not be more than 262144 bytes", "FieldValueTooLong"
-        )
+    name_problems = _NAME_PROBLEMS.get(resource.key, kube_names.subdomain_problems)
+    yield from _causes(kube_names.metadata_faults(metadata, name_problems))
     for index, finalizer in enumerate(metadata.get("finalizers") or []):
-        yield from _qualified_name(f"metadata.finalizers[{index}]", finalizer)
+        problems = kube_names.key_problems(finalizer)
+        yield from _causes(kube_names.faults(f"metadata.finalizers[{index}]", finalizer, problems))
     for index, owner in enumerate(metadata.get("ownerReferences") or []):
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
@@ -185,7 +128,7 @@ def _workload(obj: Object, old: Object | None) -> Iterator[Cause]:
         yield required("spec.template")
         return
     found = dig(template, "metadata", "labels", default={})
-    yield from labels("spec.template.metadata.labels", found)
+    yield from _causes(kube_names.label_faults("spec.template.metadata.labels", found))
     chosen = selectors.from_object(selector)
     if chosen and not chosen.matches(found):
         detail = "`selector` does not match template `labels`"
@@ -252,7 +195,7 @@ def _service(obj: Object, old: Object | None) -> Iterator[Cause]:
         yield forbidden_field("spec.externalIPs", "is not implemented: leave it out")
     if spec.get("sessionAffinity") not in ("None", "ClientIP"):
         yield unsupported("spec.sessionAffinity", spec.get("sessionAffinity"), ("ClientIP", "None"))
-    yield from labels("spec.selector", spec.get("selector"))
+    yield from _causes(kube_names.label_faults("spec.selector", spec.get("selector")))
     ports = spec.get("ports") or []
     if not ports and spec.get("clusterIP") != "None":
         yield required("spec.ports")

@@ -113,7 +113,6 @@ class Writer:
         if self.store.get_raw(key) is not None:
             raise already_exists(resource.group, resource.plural, name)
         causes += admission.refused(resource.key, obj)
-        options.warnings.extend(admission.warned(resource.key, obj))
         if not causes and resource.key == "services":
             causes += self._assign_addresses(obj)
         if causes:
@@ -275,7 +274,6 @@ class Writer:
         causes = validation.validate(resource, obj, old)
         if not subresource:
             causes += admission.refused(resource.key, obj)
-            options.warnings.extend(admission.warned(resource.key, obj))
             if not causes and resource.key == "services":
                 causes += self._reassign_addresses(old, obj)
         if causes:

@@ -19,30 +19,41 @@ STDIN = "STDIN"
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
-def texts(paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Each file of `paths` and, in their order, of the folders among them; `-` is standard input."""
+def texts(paths: Iterable[str], broken: list[Complaint] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Each file of `paths` and, in their order, of the folders among them; `-` is standard input.
+
+    What cannot be read is added to `broken`, and the others are read; without that list it is the end.
+    """
     for path in paths:
         if path == "-":
             yield STDIN, sys.stdin.buffer.read()
             continue
         found = sorted(_below(path)) if os.path.isdir(path) else [path]
         if not found:
-            fail(f"{clean(path)} has no file that ends in {', '.join(_SUFFIXES)}", WRONG_USAGE)
+            _missed(path, f"has no file that ends in {', '.join(_SUFFIXES)}", broken)
         for file in found:
-            yield file, content(file)
+            try:
+                with open(file, "rb") as opened:
+                    text = opened.read()
+            except (OSError, ValueError) as error:
+                _missed(file, f"cannot be read: {_why(error)}", broken)
+            else:
+                yield file, text
 
 
-def content(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (OSError, ValueError) as error:
-        cannot_read(path, error)
+def _missed(path: str, text: str, broken: list[Complaint] | None) -> None:
+    if broken is None:
+        fail(f"{clean(path)} {text}", WRONG_USAGE)
+    broken.append(Complaint(path, 0, "", text))
 
 
-def cannot_read(path: str, error: Exception, what: str = "read") -> NoReturn:
-    why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-    fail(f"cannot {what} {clean(path)}: {why.lower()}", WRONG_USAGE)
+def cannot(what: str, path: str, error: Exception) -> NoReturn:
+    fail(f"cannot {what} {clean(path)}: {_why(error)}", WRONG_USAGE)
+
+
+def _why(error: Exception) -> str:
+    """In the system's words."""
+    return str((error.strerror if isinstance(error, OSError) else None) or error).lower()
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -94,7 +105,7 @@ def _lines(path: str) -> Iterator[bytes]:
             while line := file.readline():
                 yield line
     except OSError as error:
-        cannot_read(path, error)
+        cannot("read", path, error)
 
 
 def _said(error: Exception) -> str:

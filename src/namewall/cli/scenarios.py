@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from namewall.cli.inputs import STDIN, content, texts
+from namewall.cli.inputs import STDIN, texts
 from namewall.model.documents import Document
 from namewall.review import scenarios
 from namewall.review.complaints import Complaint, documents
@@ -24,15 +24,15 @@ def read_scenarios(paths: Iterable[str], broken: list[Complaint]) -> Iterator[Sc
     read is added to `broken`."""
     for path in paths:
         folder = path != "-" and os.path.isdir(path)
-        for source, text in texts([path]):
+        for source, text in texts([path], broken):
             for document in documents(source, text, broken):
                 if not folder or is_scenario(document):
                     yield place(source, document)
 
 
-def opened(source: str, name: str) -> Iterable[tuple[str, bytes]] | None:
+def opened(source: str, name: str, broken: list[Complaint]) -> Iterable[tuple[str, bytes]] | None:
     """The files of a path in `policyFiles`."""
     path = os.path.join("" if source == STDIN else os.path.dirname(source), name)
     if "\0" in path or not os.path.exists(path):
         return None
-    return texts([path]) if os.path.isdir(path) else [(path, content(path))]
+    return texts([path], broken)

@@ -28,6 +28,26 @@ def result(scenario: Scenario, answers: list[Answer]) -> dict[str, Any]:
     }
 
 
+def described(file: ScenarioFile, answers: list[Answer], differ: list[list[str]]) -> dict[str, Any]:
+    """A result as `-o json` has it: with what was asked, where that stands, and what is not as expected."""
+    assert file.scenario is not None
+    found = result(file.scenario, answers)
+    found["queries"] = [
+        {
+            "query": str(query),
+            "name": query.name or None,
+            "path": query.path,
+            "line": file.line_of(query.path),
+            **row,
+            "differences": texts,
+        }
+        for query, row, texts in zip(file.scenario.queries, found["queries"], differ, strict=True)
+    ]
+    value = file.document.value
+    where = {"file": file.source, "line": file.document.line, "name": value.get("name")}
+    return {"id": value.get("id"), **where, **found}
+
+
 class _Batch:
     """The rows of one batch; `differ` counts those that are not as expected."""
 
@@ -96,13 +116,13 @@ def simulate_command(scenarios: tuple[str, ...], batch_file: str | None, output:
         if file.scenario is None:
             continue
         answers = [file.scenario.answer(query) for query in file.scenario.queries]
-        row = {"id": file.document.value.get("id"), **result(file.scenario, answers)}
+        differ = [differences(*each) for each in zip(file.scenario.queries, answers, strict=True)]
         if output in ("table", "wide"):
             if printed:
                 click.echo()
             click.echo(_table(file, answers, wide=output == "wide"))
-        printed.append(row)
-        wrong += _differences(file, answers)
+        printed.append(described(file, answers, differ))
+        wrong += _differences(file, differ)
     for complaint in broken:
         click.echo(str(complaint), err=True)
     if output in ("json", "yaml") and printed:
@@ -115,7 +135,7 @@ def simulate_command(scenarios: tuple[str, ...], batch_file: str | None, output:
     sys.exit(WRONG_USAGE if broken else 1 if wrong else 0)
 
 
-def _differences(file: ScenarioFile, answers: list[Answer]) -> int:
+def _differences(file: ScenarioFile, differ: list[list[str]]) -> int:
     """Says on stderr what is not as expected, and what became of policies."""
     assert file.scenario is not None
     for complaint in file.rejected():
@@ -126,8 +146,7 @@ def _differences(file: ScenarioFile, answers: list[Answer]) -> int:
     for text in file.policy_differences():
         wrong += 1
         click.echo(clean(f"{file.source}:{file.line_of('policy_results')}: {text}"), err=True)
-    for query, answer in zip(file.scenario.queries, answers, strict=True):
-        texts = differences(query, answer)
+    for query, texts in zip(file.scenario.queries, differ, strict=True):
         wrong += bool(texts)
         for text in texts:
             click.echo(str(Complaint(file.source, file.line_of(query.path), query.path, text)), err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import click
 
 from namewall.cli.context import WRONG_USAGE
-from namewall.cli.inputs import cannot_read, dumped
+from namewall.cli.inputs import cannot, dumped
 from namewall.cli.scenarios import read_scenarios
 from namewall.cli.test_report import MARKS, WIDTH, Case, Report
 from namewall.policy.expectation import differences
@@ -19,17 +20,39 @@ from namewall.review.scenarios import ScenarioFile
 
 
 def selector(expression: str) -> Callable[[str], bool]:
-    """`-k`: words that a test's name or file must contain, of any case, joined by `and`, `or` and `not`."""
-
-    def term(text: str) -> Callable[[str], bool]:
-        word = text.strip()
-        if word.lower().startswith("not "):
-            inner = term(word[4:])
-            return lambda name: not inner(name)
-        return lambda name: word.lower() in name.lower()
-
-    alternatives = [[term(word) for word in each.split(" and ")] for each in expression.split(" or ")]
+    """`-k`: words that a test's name or file must contain, of any case, joined by `and`, `or` and `not`. Raises
+    ValueError where that is not what it is."""
+    alternatives = [
+        [_term(words) for words in _split(each, "and")] for each in _split(expression.split(), "or")
+    ]
     return lambda name: any(all(fits(name) for fits in terms) for terms in alternatives)
+
+
+_NO_WORD = re.compile(r"[()]|&&|\|\|")
+"""What other expressions are made of."""
+
+
+def _split(words: list[str], joint: str) -> list[list[str]]:
+    """Between the joints."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word == joint:
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def _term(words: list[str]) -> Callable[[str], bool]:
+    wanted = True
+    while words and words[0].lower() == "not":
+        words, wanted = words[1:], not wanted
+    text = " ".join(words).lower()
+    if not text:
+        raise ValueError("a word is missing beside `and`, `or` or `not`")
+    if odd := _NO_WORD.search(text):
+        raise ValueError(f"`{odd[0]}` means nothing here; join words by `and`, `or` and `not`")
+    return lambda name: (text in name.lower()) is wanted
 
 
 def run(file: ScenarioFile, chosen: Callable[[str], bool], report: Report) -> list[Case]:
@@ -75,7 +98,10 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
     """
     begun = time.monotonic()
     report = Report()
-    chosen = selector(expression) if expression else lambda name: True
+    try:
+        chosen = selector(expression) if expression else lambda name: True
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'-k'") from None
     last, column = "", 0
     for file in read_scenarios(files, report.complaints):
         known = len(report.complaints)
@@ -104,7 +130,7 @@ def test_command(files: tuple[str, ...], expression: str, junit: str | None, out
             with open(junit, "wb") as written:
                 written.write(report.junit())
         except (OSError, ValueError) as error:
-            cannot_read(junit, error, "write")
+            cannot("write", junit, error)
     if not report.cases and not report.deselected and not report.complaints:
         click.echo(
             "namewall: no test found; a test file has `tests`, each with `from`, `to` and `expect`", err=True

@@ -19,7 +19,7 @@ WIDTH = 79
 
 @dataclass(frozen=True)
 class Case:
-    """One query and its outcome; an error is one without `expect`, which could not fail."""
+    """One query and its outcome."""
 
     file: ScenarioFile
     query: Query
@@ -27,8 +27,15 @@ class Case:
     differences: tuple[str, ...]
 
     @property
+    def error(self) -> str | None:
+        """Why it is no test: without `expect` it could not fail."""
+        if self.query.expect is not None:
+            return None
+        return "a test needs `expect`: allow, deny, refused, or the fields of the answer that matter"
+
+    @property
     def outcome(self) -> Outcome:
-        if self.query.expect is None:
+        if self.error is not None:
             return "error"
         return "failed" if self.differences else "passed"
 
@@ -43,8 +50,8 @@ class Case:
     def why(self) -> Iterator[str]:
         """What was asked, what differs, what decided."""
         yield f"{self.file.source}:{self.line}: {self.query}"
-        if self.query.expect is None:
-            yield "a test needs `expect`: allow, deny, refused, or the fields of the answer that matter"
+        if self.error is not None:
+            yield self.error
             return
         yield from self.differences
         yield f"{self.answer.verdict}: {self.answer.reason}" + ("" if self.answer.rules else ", by no rule")
@@ -63,6 +70,7 @@ class Case:
             "outcome": self.outcome,
             "expect": self.query.expect,
             "answer": self.answer.to_dict(),
+            "error": self.error,
             "differences": list(self.differences),
             "notes": list(self.answer.notes),
         }

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from namewall.model.errors import NamewallError
+from namewall.model.near import TEMPLATE
 
 MAX_DEPTH = 100
 """Nested mappings and sequences. Policies need about fifteen."""
@@ -32,12 +33,19 @@ _COLUMNS = (1 << _SHIFT) - 1
 
 class Unreadable(NamewallError):
     """What is no YAML, or no YAML we take. `line` and `column` count from 1, 0 is unknown; `mark` is libyaml's
-    error, if it was one. `problem` is what kubectl says too; `said` has what helps beside it."""
+    error, if it was one. `problem` is what kubectl says too; `said` has what helps beside it. `path` is the field of
+    its document, "" where that is not known."""
 
     def __init__(
-        self, problem: str, line: int, mark: yaml.YAMLError | None = None, column: int = 0, hint: str = ""
+        self,
+        problem: str,
+        line: int,
+        mark: yaml.YAMLError | None = None,
+        column: int = 0,
+        hint: str = "",
+        path: str = "",
     ) -> None:
-        self.problem, self.line, self.mark, self.column = problem, line, mark, column
+        self.problem, self.line, self.mark, self.column, self.path = problem, line, mark, column, path
         self.said = f"{problem}: {hint}" if hint else problem
         super().__init__(f"line {line}: {self.said}" if line else self.said)
 
@@ -84,6 +92,8 @@ class Document:
         while rest and self._places is not None:
             places = self._places.get(id(value))
             if isinstance(value, dict) and isinstance(places, dict):
+                if rest[0] == "[" and rest[1:-1] in places:  # `labels[app]`, as Kubernetes writes it
+                    return places[rest[1:-1]] + self._offset
                 key = _first_key(value, rest)
                 if key is None or key not in places:
                     break
@@ -256,17 +266,18 @@ def read_yaml(text: bytes | str) -> Iterator[Document]:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
         if isinstance(error, yaml.reader.ReaderError) and isinstance(text, bytes):
             line = text.count(b"\n", 0, error.position) + 1
-        hint = "YAML is indented by spaces, not by tabs" if _is_tab(text, line, column) else ""
-        raise Unreadable(problem, line, error, column, hint) from error
+        raise Unreadable(problem, line, error, column, _hint(text, line, column)) from error
     except (UnicodeError, ValueError) as error:
         raise Unreadable(str(error), 0) from error
 
 
-def _is_tab(text: bytes | str, line: int, column: int) -> bool:
-    """Whether a tab that indents is what stands there."""
-    lines = (text if isinstance(text, bytes) else text.encode()).split(b"\n", line)
-    before = lines[line - 1][:column] if 0 < line <= len(lines) else b""
-    return before.endswith(b"\t") and not before.strip()
+def _hint(text: bytes | str, line: int, column: int) -> str:
+    """What makes a text no YAML up to this place: a tab that indents, or a template."""
+    lines = (text if isinstance(text, bytes) else text.encode()).split(b"\n", line)[:line]
+    before = lines[-1][:column] if lines and len(lines) == line else b""
+    if before.endswith(b"\t") and not before.strip():
+        return "YAML is indented by spaces, not by tabs"
+    return TEMPLATE if any(b"{{" in each for each in lines) else ""
 
 
 def _document(events: Any) -> Document:
@@ -287,7 +298,7 @@ def _document(events: Any) -> Document:
             count += 1 + (len(event.value) >> 6)
             frame = stack[-1] if stack else None
             if frame is not None and frame.key is _NO_KEY and type(frame.value) is dict:
-                _take_key(frame, event, line, place)
+                _take_key(stack, event, line, place)
                 if event.anchor is not None:
                     anchors[event.anchor] = event.value, 1
                 continue
@@ -300,7 +311,8 @@ def _document(events: Any) -> Document:
             if len(stack) >= MAX_DEPTH:
                 raise Unreadable(f"nested deeper than {MAX_DEPTH}", line)
             if stack and stack[-1].key is _NO_KEY and type(stack[-1].value) is dict:
-                raise Unreadable("a key must be a plain value", line)
+                template = place == stack[-1].place + 1  # `{{`
+                raise Unreadable("a key must be a plain value", line, hint=TEMPLATE if template else "")
             mapping = kind is yaml.MappingStartEvent
             wanted = "tag:yaml.org,2002:map" if mapping else "tag:yaml.org,2002:seq"
             if event.tag not in (None, "!", wanted):
@@ -352,14 +364,26 @@ def _document(events: Any) -> Document:
             frame.key = _NO_KEY
 
 
-def _take_key(frame: _Frame, event: Any, line: int, place: int) -> None:
+def _take_key(stack: list[_Frame], event: Any, line: int, place: int) -> None:
+    frame = stack[-1]
     if event.value == "<<" and event.implicit[0]:
         frame.key = _MERGE_KEY
         return
     key = _as_key(_scalar(event, line), event.value)
     if key in frame.value:
-        raise Unreadable(f'key "{_shown(key)}" already set in map', line)
+        raise Unreadable(f'key "{_shown(key)}" already set in map', line, path=_path(stack, key))
     frame.key, frame.key_place = key, place
+
+
+def _path(stack: list[_Frame], key: str) -> str:
+    """Of a key of the innermost mapping."""
+    found = ""
+    for frame in stack[:-1]:
+        if isinstance(frame.value, list):
+            found += f"[{len(frame.value)}]"
+        else:
+            found += f".{'<<' if frame.key is _MERGE_KEY else frame.key}"
+    return f"{found}.{key}".removeprefix(".")
 
 
 def _merge(frame: _Frame, places: dict[int, _Places]) -> None:

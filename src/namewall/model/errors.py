@@ -24,8 +24,8 @@ class Problem:
 
     `path` is the field, as `spec.egress[0].toFQDNs[1].matchPattern`, "" for the object as a whole. `stage` says
     who would find it in a Cilium cluster: the CRD schema at the API server, or the agent. `unknown_field` marks
-    what a non-strict API server prunes instead of refusing. `meant` is the word that stands there rightly; the
-    message is Cilium's and Kubernetes' without it.
+    what a non-strict API server prunes instead of refusing. `meant` is the word that stands there rightly, `hint`
+    what to do where that is no word; the message is Cilium's and Kubernetes' without them.
     """
 
     path: str
@@ -33,15 +33,29 @@ class Problem:
     stage: Stage
     unknown_field: bool = False
     meant: str | None = None
+    hint: str = ""
+
+    @property
+    def said(self) -> str:
+        """Without the path."""
+        return or_meant(self.message, self.meant, self.hint)
 
     def __str__(self) -> str:
         """One line, whatever the object's keys hold: what does not print is escaped."""
-        text = or_meant(f"{self.path}: {self.message}" if self.path else self.message, self.meant)
+        text = f"{self.path}: {self.said}" if self.path else self.said
         return text if text.isprintable() else "".join(map(_shown, text))
 
 
 def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
+
+
+def quoted(text: str) -> str:
+    """As Go's %q would, for the characters that matter in one line of an error; long texts are cut."""
+    shown = text if len(text) <= 300 else text[:300] + "…"
+    return (
+        '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown).replace('"', '\\"') + '"'
+    )
 
 
 class NamewallError(Exception):

@@ -36,9 +36,18 @@ def nearest(word: str, known: Iterable[str], taken: Container[str] = ()) -> tupl
     return tuple(each for each in _nearest(word, words) if each not in taken)
 
 
-def or_meant(sentence: str, meant: str | None) -> str:
-    """The sentence, and which word may be meant."""
-    return sentence if meant is None else f"{sentence}; did you mean `{meant}`?"
+def or_meant(sentence: str, meant: str | None, hint: str = "") -> str:
+    """The sentence, which word may be meant, and what would be right."""
+    told = sentence if meant is None else f"{sentence}; did you mean `{meant}`?"
+    return f"{told}; {hint}" if hint else told
+
+
+TEMPLATE = "it looks like a Helm template: render it first (`helm template`)"
+
+
+def template_hint(text: str) -> str:
+    """What to do with what still has to go through Helm; nothing for other texts."""
+    return TEMPLATE if "{{" in text else ""
 
 
 @lru_cache(maxsize=4096)

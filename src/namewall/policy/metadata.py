@@ -19,6 +19,7 @@ from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.labels import Labels
+from namewall.model.near import near
 from namewall.policy import dns_types
 from namewall.policy.map_state import DnsRules
 from namewall.policy.rules import Options, Policy, PortMatch, Rule, Verify
@@ -34,6 +35,10 @@ _OURS = "namewall.io/"
 WAYS = {"sni": Verify.ENFORCE, "audit": Verify.AUDIT, "off": Verify.OFF}
 LONGEST_TTL = 604800
 """Seconds; no answer is believed for longer (RFC 8767 section 4)."""
+
+
+def annotation_path(key: str) -> str:
+    return f"metadata.annotations[{key}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
     problems: list[Problem] = []
 
     def wrong(key: str, text: str) -> None:
-        problems.append(Problem(f"metadata.annotations[{key}]", text, "agent"))
+        problems.append(Problem(annotation_path(key), text, "agent"))
 
     options = Options()
     types: tuple[str, ...] = ()
@@ -91,12 +96,24 @@ def read_annotations(metadata: Mapping[str, Any]) -> tuple[Annotations, list[Pro
     return Annotations(options, types, mode == "audit"), problems
 
 
-def unknown_annotations(metadata: Mapping[str, Any]) -> list[str]:
-    """Keys of ours that mean nothing: nobody writes them on purpose."""
+def unknown_annotations(metadata: Mapping[str, Any]) -> list[Problem]:
+    """Keys of ours that mean nothing: nobody writes them on purpose, and what was meant holds nobody back.
+
+    They are for who takes a policy in. `parse` goes without: a policy that is in force already stays so.
+    """
     given = metadata.get("annotations")
-    return sorted(
-        key for key in given or () if isinstance(key, str) and key.startswith(_OURS) and key not in KEYS
-    )
+    if not isinstance(given, Mapping):
+        return []
+    return [
+        Problem(
+            annotation_path(key),
+            f"no such annotation; there are {', '.join(KEYS)}",
+            "agent",
+            meant=near(key, KEYS, given),
+        )
+        for key in given
+        if isinstance(key, str) and key.startswith(_OURS) and key not in KEYS
+    ]
 
 
 def limited(rules: Iterable[Rule], types: tuple[str, ...]) -> tuple[Rule, ...]:

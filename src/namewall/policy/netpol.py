@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from namewall.model.errors import Problem
+from namewall.model.errors import Problem, quoted
 from namewall.model.labels import CLUSTER, DEFAULT_CLUSTER, K8S, NAMESPACE, NAMESPACE_LABELS
+from namewall.model.near import template_hint
 from namewall.model.net import Direction, Protocol
 from namewall.policy import sanitize
 from namewall.policy.cilium import network, read_selector
@@ -25,7 +26,7 @@ from namewall.policy.selectors import (
     Requirement,
     contains,
 )
-from namewall.policy.structural import is_service_name, parse_cidr, quoted
+from namewall.policy.structural import cidr_hint, is_service_name, parse_cidr, unquoted
 
 DIRECTIONS = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction.EGRESS))
 
@@ -50,7 +51,7 @@ def _port_problems(port: Raw, path: str) -> Iterator[Problem]:
         yield agent(f"{path}.port", f"Invalid value: {number}: must be between 1 and 65535, inclusive")
     if isinstance(number, str) and not (is_service_name(number) and number == number.lower()):
         text = f"Invalid value: {quoted(number)}: must be a lower-case IANA service name, as http-alt"
-        yield agent(f"{path}.port", text)
+        yield agent(f"{path}.port", text, unquoted(number) or template_hint(number))
     if end is not None:
         if not isinstance(number, int):
             yield agent(
@@ -76,12 +77,13 @@ def _peer_problems(peer: Raw, path: str) -> Iterator[Problem]:
     written = block.get("cidr") or ""
     cidr = parse_cidr(written)
     if cidr is None:
-        yield agent(f"{path}.ipBlock.cidr", f"Invalid value: {quoted(written)}: not a valid CIDR")
+        text = f"Invalid value: {quoted(written)}: not a valid CIDR"
+        yield agent(f"{path}.ipBlock.cidr", text, cidr_hint(written))
     for index, text in enumerate(block.get("except") or ()):
         where = f"{path}.ipBlock.except[{index}]"
         excluded = parse_cidr(text)
         if excluded is None:
-            yield agent(where, f"Invalid value: {quoted(text)}: not a valid CIDR")
+            yield agent(where, f"Invalid value: {quoted(text)}: not a valid CIDR", cidr_hint(text))
         elif cidr is not None and (not contains(cidr, excluded) or excluded == cidr):
             yield agent(where, f"Invalid value: {quoted(text)}: must be a strict subset of `cidr`")
 

@@ -17,7 +17,7 @@ from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
-from namewall.policy.structural import has_wrong_type, known, validate
+from namewall.policy.structural import has_wrong_type, known, validate, wrong_type
 
 API_VERSIONS = {
     "CiliumNetworkPolicy": "cilium.io/v2",
@@ -42,7 +42,7 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
     if not any(map(has_wrong_type, problems)):
         # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
         seen = known(schema, obj) if problems else obj
-        problems += _new(problems, _agent_problems(kind, seen))
+        problems += unsaid(problems, _agent_problems(kind, seen))
     if problems:
         return None, problems
     return _read(kind, obj), []
@@ -81,10 +81,11 @@ def _missing(obj: Mapping[str, Any], field: str, right: str) -> Problem:
 def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
     metadata = obj.get("metadata") or {}
     problems = []
-    if not isinstance(metadata.get("name"), str) or not metadata["name"]:
+    for field in ("name", "namespace"):
+        if not isinstance(given := metadata.get(field), str | None):
+            problems.append(wrong_type(f"metadata.{field}", given, "string"))
+    if metadata.get("name") in (None, ""):
         problems.append(Problem("metadata.name", f"{kind} must have name", "agent"))
-    if not isinstance(metadata.get("namespace") or "", str):
-        problems.append(Problem("metadata.namespace", "a namespace must be a string", "schema"))
     problems += read_annotations(metadata)[1]
     if kind == "NetworkPolicy":
         return problems + list(netpol.problems(obj.get("spec") or {}))
@@ -96,7 +97,7 @@ def _agent_problems(kind: str, obj: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _new(known: list[Problem], more: list[Problem]) -> list[Problem]:
+def unsaid(known: list[Problem], more: list[Problem]) -> list[Problem]:
     """Those of `more` that say something of a field nothing was said about: one mistake, one problem."""
     paths = {problem.path for problem in known}
     return [problem for problem in more if problem.path not in paths]

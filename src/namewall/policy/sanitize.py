@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from namewall.model.errors import Problem
+from namewall.model.errors import Problem, quoted
+from namewall.model.kube_names import key_problems, value_problems
 from namewall.model.labels import split_key
 from namewall.model.memo import remembered
 from namewall.model.names import MAX_FQDN
 from namewall.policy.rule_schema import ICMP4_TYPES, ICMP6_TYPES, MAX_PORTS, PROTOCOLS
 from namewall.policy.selectors import contains, entity_selectors
-from namewall.policy.structural import is_service_name, parse_cidr, quoted
+from namewall.policy.structural import cidr_hint, is_service_name, parse_cidr
 
 Raw = Mapping[str, Any]
 
@@ -38,74 +39,12 @@ EGRESS_PEERS = (
 )
 MAX_ICMP_FIELDS = 40
 
-_NAME_RULE = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
-    "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-    "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_SUBDOMAIN_RULE = (
-    "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
-    "must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
 
-
-def agent(path: str, message: str) -> Problem:
-    return Problem(path, message, "agent")
+def agent(path: str, message: str, hint: str = "") -> Problem:
+    return Problem(path, message, "agent", hint=hint)
 
 
 # --- label selectors -----------------------------------------------------------------------------------------
-
-
-_QUALIFIED_PART = re.compile(r"[-A-Za-z0-9_.]+")
-
-
-def is_qualified_part(text: str) -> bool:
-    return _QUALIFIED_PART.fullmatch(text) is not None and text[0] not in "-_." and text[-1] not in "-_."
-
-
-def is_subdomain(text: str) -> bool:
-    if len(text) > 253:
-        return False
-    return all(
-        re.fullmatch(r"[a-z0-9-]+", part) is not None and part[0] != "-" and part[-1] != "-"
-        for part in text.split(".")
-    )
-
-
-@remembered
-def key_problems(key: str) -> tuple[str, ...]:
-    """What Kubernetes says of a label key: `[prefix/]name`."""
-    return tuple(_key_problems(key))
-
-
-def _key_problems(key: str) -> Iterator[str]:
-    prefix, slash, name = key.rpartition("/")
-    if slash and "/" in prefix:
-        yield f"a qualified name {_NAME_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return
-    if slash and not prefix:
-        yield "prefix part must be non-empty"
-    elif slash and not is_subdomain(prefix):
-        yield _SUBDOMAIN_RULE
-    if not name:
-        yield "name part must be non-empty"
-    elif len(name) > 63:
-        yield "name part must be no more than 63 bytes"
-    if not is_qualified_part(name):
-        yield f"name part {_NAME_RULE}"
-
-
-@remembered
-def value_problem(value: str) -> str | None:
-    if len(value) > 63:
-        return "must be no more than 63 bytes"
-    return None if not value or is_qualified_part(value) else _VALUE_RULE
 
 
 @remembered
@@ -123,7 +62,7 @@ def selector(raw: Raw, path: str, sourced: bool = True) -> Iterator[Problem]:
         for message in key_problems(folded):
             text = f"{prefix}matchLabels: Invalid value: {quoted(folded)}: {message}"
             yield agent(f"{path}.matchLabels.{key}", text)
-        if complaint := value_problem(value):
+        for complaint in value_problems(value):
             text = f"{prefix}matchLabels: Invalid value: {quoted(value)}: {complaint}"
             yield agent(f"{path}.matchLabels.{key}", text)
     for index, expression in enumerate(raw.get("matchExpressions") or ()):
@@ -140,7 +79,7 @@ def selector(raw: Raw, path: str, sourced: bool = True) -> Iterator[Problem]:
                     f"{prefix}{name}.values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
                 )
             for number, value in enumerate(values):
-                if complaint := value_problem(value):
+                for complaint in value_problems(value):
                     text = f"{prefix}{name}.values[{number}]: Invalid value: {quoted(value)}: {complaint}"
                     yield agent(f"{where}.values[{number}]", text)
         elif operator in ("Exists", "DoesNotExist"):
@@ -188,12 +127,14 @@ def _cidr_item(item: Raw, path: str) -> Iterator[Problem]:
         return
     cidr = parse_cidr(item.get("cidr") or "")
     if item.get("cidr") and cidr is None:
-        yield agent(f"{path}.cidr", f"unable to parse CIDRRule {quoted(item['cidr'])}: not ADDRESS/LENGTH")
+        text = f"unable to parse CIDRRule {quoted(item['cidr'])}: not ADDRESS/LENGTH"
+        yield agent(f"{path}.cidr", text, cidr_hint(item["cidr"]))
     for index, text in enumerate(item.get("except") or ()):
         where = f"{path}.except[{index}]"
         excluded = parse_cidr(text)
         if excluded is None:
-            yield agent(where, f"netip.ParsePrefix({quoted(text)}): not ADDRESS/LENGTH")
+            said = f"netip.ParsePrefix({quoted(text)}): not ADDRESS/LENGTH"
+            yield agent(where, said, cidr_hint(text))
         # No more than its base must lie in it.
         elif (
             cidr is not None

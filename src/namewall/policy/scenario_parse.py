@@ -61,6 +61,9 @@ def parse_scenario(document: Any, policies: Iterable[Any] = ()) -> tuple[Scenari
     """The scenario, or None and its problems. `policies` are objects of `policyFiles`: they come after `policies`."""
     if not isinstance(document, dict):
         return None, [_problem("", "a scenario must be a mapping with policies, endpoints and queries")]
+    if "kind" in document and "apiVersion" in document:
+        text = "an object of Kubernetes is no scenario; one has `queries` or `tests`, and names this in `policyFiles`"
+        return None, [_problem("", text)]
     problems = validate(SCENARIO, document)
     if problems:
         return None, problems

@@ -18,12 +18,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from namewall.model.errors import Problem
+from namewall.model.errors import Problem, quoted
 from namewall.model.memo import remembered
-from namewall.model.near import near
+from namewall.model.near import near, template_hint
 from namewall.model.net import Network
 from namewall.policy import rule_schema
 from namewall.policy.rule_schema import Schema
@@ -96,6 +96,21 @@ def parse_cidr(text: str) -> Network | None:
         return ip_network(text, strict=False)
     except ValueError:
         return None
+
+
+def prefix_of(text: str) -> str | None:
+    """An address as the range of itself alone; None for what is no address."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return f"{address}/{address.max_prefixlen}"
+
+
+def cidr_hint(text: str) -> str:
+    """What to write for a text that is no CIDR."""
+    prefix = prefix_of(text)
+    return f"write {prefix}" if prefix else template_hint(text)
 
 
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
@@ -195,8 +210,10 @@ def _string_acceptor(schema: Schema) -> Accepts:
 # --- what is wrong ---------------------------------------------------------------------------------------------
 
 
-def _problem(path: str, message: str, unknown: bool = False, meant: str | None = None) -> Problem:
-    return Problem(path, message, "schema", unknown, meant)
+def _problem(
+    path: str, message: str, unknown: bool = False, meant: str | None = None, hint: str = ""
+) -> Problem:
+    return Problem(path, message, "schema", unknown, meant, hint)
 
 
 def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
@@ -204,12 +221,12 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
         if isinstance(value, str):
             yield from _validate_string(schema, value, path)
         elif not isinstance(value, int) or isinstance(value, bool):
-            yield _wrong_type(path, value, "integer or string")
+            yield wrong_type(path, value, "integer or string")
         return
     wanted = schema.get("type")
     found = json_type(value)
     if wanted and found != wanted and not (wanted == "number" and found == "integer"):
-        yield _wrong_type(path, value, wanted)
+        yield wrong_type(path, value, wanted)
         return
     if isinstance(value, dict):
         yield from _validate_object(schema, value, path)
@@ -230,9 +247,27 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
             )
 
 
-def _wrong_type(path: str, value: object, wanted: str) -> Problem:
+def wrong_type(path: str, value: object, wanted: str) -> Problem:
     found = json_type(value)
-    return _problem(path, f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"')
+    text = f'Invalid value: "{found}": {path} in body must be of type {wanted}: "{found}"'
+    return _problem(path, text, hint=_quotes(value, wanted))
+
+
+def _quotes(value: object, wanted: str) -> str:
+    """Where they are missing, or too much."""
+    if wanted == "string" and type(value) is int:
+        return f'write "{value}" in quotes'
+    if "string" in wanted and isinstance(value, bool | float):
+        return f"YAML reads it as a {json_type(value)}: write it in quotes"
+    return unquoted(value) if wanted == "integer" and isinstance(value, str) else ""
+
+
+def unquoted(text: str) -> str:
+    """What to say of a number that is in quotes; nothing of other texts."""
+    return f"write {text} without quotes" if _NUMBER.fullmatch(text) else ""
+
+
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 # To the end: what stands before may be the user's text, whose quotes are escaped.
@@ -263,7 +298,9 @@ def _validate_object(schema: Schema, value: dict[Any, Any], path: str) -> Iterat
             yield from _validate(additional, member, where)
         elif not keeps_unknown:
             meant = near(key, properties, value)
-            yield _problem(where, f'unknown field "{where}"', unknown=True, meant=meant)
+            is_label = meant is None and "matchLabels" in properties and isinstance(member, str)
+            hint = "put it under matchLabels" if is_label else ""
+            yield _problem(where, f'unknown field "{where}"', unknown=True, meant=meant, hint=hint)
     for rule, least, most in _GROUPS:
         names = _alternatives(schema, rule)
         present = [name for name in names if name in value]
@@ -312,14 +349,6 @@ def _validate_array(schema: Schema, value: list[Any], path: str) -> Iterator[Pro
         yield from _validate(item, member, f"{path}[{index}]")
 
 
-def quoted(text: str) -> str:
-    """As Go's %q would, for the characters that matter in one line of an error; long texts are cut."""
-    shown = text if len(text) <= 300 else text[:300] + "…"
-    return (
-        '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown).replace('"', '\\"') + '"'
-    )
-
-
 def _validate_string(schema: Schema, value: str, path: str) -> Iterator[Problem]:
     if "enum" in schema and value not in schema["enum"]:
         supported = ", ".join(f'"{choice}"' for choice in schema["enum"])
@@ -335,10 +364,15 @@ def _validate_string(schema: Schema, value: str, path: str) -> Iterator[Problem]
         )
     if "pattern" in schema and not pattern_check(schema["pattern"])(value):
         pattern = schema["pattern"]
-        yield _problem(path, f"Invalid value: {quoted(value)}: {path} in body should match '{pattern}'")
+        hint = template_hint(value)
+        if pattern == rule_schema.MATCH_NAME and "*" in value and not hint:
+            hint = "write matchPattern, where `*` may stand"
+        text = f"Invalid value: {quoted(value)}: {path} in body should match '{pattern}'"
+        yield _problem(path, text, hint=hint)
     if schema.get("format") == "cidr" and parse_cidr(value) is None:
         shown = quoted(value)
-        yield _problem(path, f"Invalid value: {shown}: {path} in body must be of type cidr: {shown}")
+        text = f"Invalid value: {shown}: {path} in body must be of type cidr: {shown}"
+        yield _problem(path, text, hint=cidr_hint(value))
 
 
 def _join(path: str, name: str) -> str:

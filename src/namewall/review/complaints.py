@@ -25,7 +25,7 @@ def clean(text: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Complaint:
     """A problem and where it is; `line` and `column` 0 are unknown. `origin` is who says so, as in Problem, or
-    `yaml`; `meant` as in Problem."""
+    `yaml`; `meant` and `hint` as in Problem."""
 
     source: str
     line: int
@@ -34,11 +34,12 @@ class Complaint:
     column: int = 0
     origin: str = ""
     meant: str | None = None
+    hint: str = ""
 
     def __str__(self) -> str:
         where = f"{self.source}:{self.line}" if self.line else self.source
         said = ": ".join(part for part in (where, self.path, self.message) if part)
-        return clean(or_meant(said, self.meant))
+        return clean(or_meant(said, self.meant, self.hint))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -47,6 +48,7 @@ class Complaint:
             "path": self.path,
             "message": self.message,
             "meant": self.meant,
+            "hint": self.hint or None,
         }
 
 
@@ -54,7 +56,9 @@ def complaint(source: str, document: Document, problem: Problem, prefix: str = "
     """Where in the text a problem is. `prefix` is where its object stands in the document."""
     path = ".".join(part for part in (prefix, problem.path) if part)
     line, column = document.place_of(path)
-    return Complaint(source, line, problem.path, problem.message, column, problem.stage, problem.meant)
+    return Complaint(
+        source, line, problem.path, problem.message, column, problem.stage, problem.meant, problem.hint
+    )
 
 
 def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator[Document]:
@@ -64,4 +68,4 @@ def documents(source: str, text: bytes, complaints: list[Complaint]) -> Iterator
             if document.value is not None:
                 yield document
     except Unreadable as error:
-        complaints.append(Complaint(source, error.line, "", error.said, error.column, "yaml"))
+        complaints.append(Complaint(source, error.line, error.path, error.said, error.column, "yaml"))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from namewall.model.near import or_meant
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import lint
 from namewall.policy.metadata import MODE
@@ -52,13 +53,10 @@ def judged(files: Iterable[File]) -> Row:
         {**_finding(papers.placed[each.index], each, fixes), "object": numbers[each.index]}
         for each in found_by_lint[:MOST]
     ]
-    ignored: list[Complaint] = []
     for scenario in papers.scenarios:
         if scenario.scenario is not None:
-            findings += [
-                {**each, "column": 1, "object": None, **NO_FIX}
-                for each in linted(scenario.policies, scenario, ignored)
-            ]
+            rows, _ = linted(scenario.policies, scenario)
+            findings += [{**each, "column": 1, "object": None, **NO_FIX} for each in rows]
     return {
         "objects": list(_objects(papers, verdicts)),
         "problems": problems[:MOST],
@@ -109,7 +107,7 @@ def _broken(complaint: Complaint) -> Row:
         "line": complaint.line or 1,
         "column": complaint.column or 1,
         "path": complaint.path or None,
-        "message": complaint.message,
+        "message": or_meant(complaint.message, None, complaint.hint),
         "severity": "error",
         "source": "yaml" if complaint.origin == "yaml" else "agent",
         "object": None,

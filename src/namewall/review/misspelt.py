@@ -9,7 +9,6 @@ refused) is no reason against it, anything else is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Any
 
 from namewall.model.errors import Problem
@@ -17,7 +16,7 @@ from namewall.model.near import near, nearest
 from namewall.policy.parse import API_VERSIONS
 from namewall.policy.rule_schema import Schema
 from namewall.policy.schema import KINDS, crd_schema, network_policy_schema
-from namewall.policy.structural import json_type
+from namewall.policy.structural import json_type, prefix_of
 from namewall.review.fixes import Fix
 from namewall.review.scenarios import Placed
 from namewall.review.sheet import MISFITS, Edit, Path, changed, value_at
@@ -77,6 +76,8 @@ def _place(obj: Any, path: str) -> Path:
             number, _, path = path.removeprefix("[").partition("]")
             step: str | int = int(number)
         else:
+            # `[key]` is the key of a map, as Kubernetes writes it.
+            path = path[1:-1] if path[:1] == "[" and path[1:-1] in obj else path
             keys = [key for key in obj if path == key or path.startswith((f"{key}.", f"{key}["))]
             step = max(keys, key=len) if keys else path
             path = path[len(str(step)) :]
@@ -184,7 +185,8 @@ def _words(schema: Schema, where: Path, value: Any) -> Iterator[Any]:
 def _item(schema: Schema, list_name: Any, value: str) -> Iterator[Any]:
     """Of a list, as its text was meant."""
     if schema.get("format") == "cidr" and "/" not in value:
-        yield f"{ip_address(value)}/{ip_address(value).max_prefixlen}"
+        if (prefix := prefix_of(value)) is not None:
+            yield prefix
     elif list_name == "toFQDNs" and schema.get("type") == "object":
         yield {"matchPattern" if "*" in value else "matchName": value}
     elif schema.get("type") == "string":

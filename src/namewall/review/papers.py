@@ -51,7 +51,7 @@ class Papers:
         papers.scenarios = [place(name, document, papers.opened) for name, document in worlds]
         return papers
 
-    def opened(self, source: str, name: str) -> Iterator[tuple[str, bytes]] | None:
+    def opened(self, source: str, name: str, broken: list[Complaint]) -> Iterator[tuple[str, bytes]] | None:
         """The files that a test file names, or those of a folder."""
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), name))
         found = [each for each in self.texts if each == path or each.startswith(f"{path}/")]

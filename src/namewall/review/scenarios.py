@@ -18,11 +18,12 @@ from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.complaints import Complaint, complaint, documents
 from namewall.review.objects import CIDR_GROUP, is_other, is_scenario, objects
 
-Opener = Callable[[str, str], Iterable[tuple[str, bytes]] | None]
-"""From the scenario's source and a name in its `policyFiles` to (source, text) of each file meant; None for none."""
+Opener = Callable[[str, str, list[Complaint]], Iterable[tuple[str, bytes]] | None]
+"""From the scenario's source and a name in its `policyFiles` to (source, text) of each file meant; None for none. What
+cannot be read is added to the list."""
 
 
-def nothing(source: str, name: str) -> None:
+def nothing(source: str, name: str, broken: list[Complaint]) -> None:
     """An Opener that has no files."""
 
 
@@ -149,7 +150,7 @@ def place(source: str, document: Document, opened: Opener = nothing) -> Scenario
 
 
 def _policies_of(file: ScenarioFile, path: str, name: str, opened: Opener) -> list[Placed]:
-    texts = opened(file.source, name)
+    texts = opened(file.source, name, file.complaints)
     if texts is None:
         message = f"`{name}` does not exist; paths are relative to the file they stand in"
         file.complaints.append(Complaint(file.source, file.line_of(path), path, message))
@@ -174,5 +175,7 @@ def _place_problem(file: ScenarioFile, problem: Problem) -> Complaint:
         if placed.source != file.source and problem.path.startswith(prefix):
             path = problem.path.removeprefix(prefix).removeprefix(".")
             line = placed.line_of(path)
-            return Complaint(placed.source, line, path, problem.message, meant=problem.meant)
+            return Complaint(
+                placed.source, line, path, problem.message, meant=problem.meant, hint=problem.hint
+            )
     return complaint(file.source, file.document, problem)

@@ -10,11 +10,14 @@ from typing import Any
 
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
-from namewall.policy.parse import enforceable, parse, wrong_version
+from namewall.model.kube_names import metadata_faults
+from namewall.model.near import template_hint
+from namewall.policy.metadata import KEYS, unknown_annotations
+from namewall.policy.parse import enforceable, parse, unsaid, wrong_version
 from namewall.policy.rule_schema import Schema
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema
-from namewall.policy.structural import validate
+from namewall.policy.structural import validate, wrong_type
 from namewall.review.complaints import Complaint, complaint
 from namewall.review.objects import CIDR_GROUP
 from namewall.review.scenarios import ScenarioFile
@@ -22,28 +25,29 @@ from namewall.review.scenarios import ScenarioFile
 METADATA: Schema = {
     "type": "object",
     "properties": {
-        field: {}
-        for field in (
-            "name",
-            "namespace",
-            "labels",
-            "annotations",
-            "generateName",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "ownerReferences",
-            "finalizers",
-            "managedFields",
-            "selfLink",
-        )
+        "name": {"type": "string"},
+        "namespace": {"type": "string"},
+        "labels": {"type": "object"},
+        "annotations": {
+            "type": "object",
+            "properties": {key: {} for key in KEYS},
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
+        "generateName": {"type": "string"},
+        "uid": {},
+        "resourceVersion": {},
+        "generation": {},
+        "creationTimestamp": {},
+        "deletionTimestamp": {},
+        "deletionGracePeriodSeconds": {},
+        "ownerReferences": {},
+        "finalizers": {},
+        "managedFields": {},
+        "selfLink": {},
     },
 }
 """The fields of ObjectMeta, which the kinds' own schemas leave to Kubernetes. kubectl refuses others: its
-`fieldValidation` is Strict."""
+`fieldValidation` is Strict. Of annotations those that we know; others may be there."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,23 @@ def judge(obj: Any) -> tuple[list[Problem], list[Problem]]:
 def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
     policy, problems, unenforceable = _read_below_metadata(obj)
     metadata = obj.get("metadata") if isinstance(obj, dict) else None
-    said = validate(METADATA, metadata, "metadata") if isinstance(metadata, dict) else []
-    if unknown := [problem for problem in said if problem.unknown_field]:
-        return None, unknown + problems, []
+    if isinstance(metadata, dict) and (said := _metadata_problems(metadata)):
+        return None, said + unsaid(said, problems), []
     return policy, problems, unenforceable
+
+
+def _metadata_problems(metadata: dict[str, Any]) -> list[Problem]:
+    """What an API server says of metadata, whatever the kind. What is null counts as left out there."""
+    given = {field: value for field, value in metadata.items() if value is not None}
+    problems = validate(METADATA, given, "metadata")
+    for field in ("labels", "annotations"):
+        members = given.get(field)
+        for key, value in members.items() if isinstance(members, dict) else ():
+            if not isinstance(value, str | None):
+                problems.append(wrong_type(f"metadata.{field}[{key}]", value, "string"))
+    for fault in metadata_faults(given):
+        problems.append(Problem(fault.path, fault.message, "schema", hint=template_hint(fault.message)))
+    return problems + unknown_annotations(given)
 
 
 def _read_below_metadata(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:

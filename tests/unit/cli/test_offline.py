@@ -125,7 +125,7 @@ def test_all_problems_are_said_at_once_with_file_line_and_field(folder: Path) ->
         "spec.egress[0].toPorts[0].ports[0].port",
         "spec.ingres",
     ]
-    assert lines[3].endswith('key "kind" already set in map')
+    assert lines[3] == 'sub/broken.json:2: kind: key "kind" already set in map'
     assert result.stderr == "namewall: 3 checked, 2 invalid\n"
 
 
@@ -209,17 +209,125 @@ def test_what_is_not_valid_ends_in_2(text: str, words: str) -> None:
     assert words in result.output
 
 
+@pytest.mark.parametrize(
+    ("metadata", "path", "words"),
+    [
+        (f"name: {'a' * 300}", "name", "must be no more than 253 bytes"),
+        *(
+            (f"name: {json.dumps(name)}", "name", "a lowercase RFC 1123 subdomain must consist of lower case")
+            for name in ("Foo_Bar", "a/b", "-x", "{{ .Values.name }}")
+        ),
+        ("name: '{{ .Values.name }}'", "name", "; it looks like a Helm template: render it first"),
+        ("name: 123", "name", 'must be of type string: "integer"; write "123" in quotes'),
+        ("name: yes", "name", "YAML reads it as a boolean: write it in quotes"),
+        ("name: a, namespace: Foo_Bar", "namespace", "a lowercase RFC 1123 label must consist of"),
+        ("name: a, namespace: a.b", "namespace", "a lowercase RFC 1123 label must consist of"),
+        ("name: a, labels: {foo: 1}", "labels[foo]", 'must be of type string: "integer"'),
+        ("name: a, labels: {foo: a b}", "labels[foo]", "a valid label must be an empty string or"),
+        ("name: a, annotations: [a]", "annotations", 'must be of type object: "array"'),
+        ("name: a, annotations: {foo: true}", "annotations[foo]", 'must be of type string: "boolean"'),
+        (
+            "name: a, annotations: {namewall.io/verfy-name: sni}",
+            "annotations[namewall.io/verfy-name]",
+            "did you mean `namewall.io/verify-name`?",
+        ),
+        ("name: a, annotations: {namewall.io/min-ttl: 300}", "annotations[namewall.io/min-ttl]", "in quotes"),
+    ],
+)
+def test_metadata_is_held_against_what_an_api_server_takes(metadata: str, path: str, words: str) -> None:
+    """In policies and groups of ranges; a scenario takes policies as they are enforced once they are there."""
+    group = "apiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: {}\nspec: {externalCIDRs: []}\n"
+    for text in (GOOD.replace("metadata: {name: good, namespace: default}", "metadata: {}"), group):
+        result = run("validate", "-", text=text.replace("metadata: {}", f"metadata: {{{metadata}}}"))
+        assert result.exit_code == 2
+        (line,) = result.stdout.splitlines()
+        assert line.startswith(f"STDIN:3: metadata.{path}: ")
+        assert words in line
+
+
+def test_what_an_api_server_takes_is_valid() -> None:
+    names = "name: a.b-1, namespace: b, labels: {a.io/b: , c: ''}"
+    metadata = (
+        f"{names}, annotations: {{x: 'any thing', y: , namewall.io/mode: audit}}, generateName: , uid: x"
+    )
+    for text in (metadata, "name: a, labels: , annotations: "):
+        policy = GOOD.replace("name: good, namespace: default", text)
+        result = run("validate", "-", text=policy)
+        assert (result.exit_code, result.stdout) == (0, ""), result.stdout
+
+
+def test_a_scenario_s_policies_may_have_names_that_no_server_takes(folder: Path) -> None:
+    (folder / "policy.yaml").write_text(POLICY.replace("name: good", "name: Foo_Bar"), encoding="utf-8")
+    assert run("validate", "policy.yaml").exit_code == 2
+    assert run("test", "web.test.yaml").exit_code == 0
+
+
 def test_files_that_cannot_be_read_end_in_2(tmp_path: Path) -> None:
     for verb in ("validate", "simulate", "test"):
         for path in (tmp_path / "nothing.yaml", tmp_path, "a\0b"):
             result = run(verb, path)
-            assert (result.exit_code, result.stdout) == (2, ""), (verb, path)
-            assert result.stderr
+            assert result.exit_code == 2, (verb, path)
+            assert result.output.count(str(path).replace("\0", "\\x00")) == 1
+            assert ": cannot be read: " in result.output or ": has no file that ends in " in result.output
         assert run(verb).exit_code == 2
     for verb in ("validate", "simulate", "match"):
         result = run(verb, "--batch", tmp_path / "nothing.jsonl")
         assert result.exit_code == 2
         assert "no such file" in result.stderr
+
+
+def test_the_others_are_judged_where_one_cannot_be_read(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(BAD, encoding="utf-8")
+    (folder / "sub").mkdir()
+    for words in (("nothing.yaml", "bad.yaml"), ("bad.yaml", "nothing.yaml"), ("bad.yaml", "sub")):
+        result = run("validate", *words)
+        assert (result.exit_code, result.stdout.count("bad.yaml:")) == (2, 3)
+        missed, summary = result.stderr.splitlines()
+        assert missed.partition(": ")[0] in words
+        assert summary == "namewall: 1 checked, 1 invalid, 1 not read"
+    assert run("validate", "policy.yaml", "nothing.yaml").exit_code == 2
+    found = json.loads(run("validate", "-o", "json", "nothing.yaml", "policy.yaml").stdout)
+    assert [row["name"] for row in found["policies"]] == ["good"]
+    assert [row["source"] for row in found["unreadable"]] == ["nothing.yaml"]
+    result = run("test", "web.test.yaml", "nothing.yaml")
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert "\nnothing.yaml: cannot be read: no such file or directory\n" in result.stdout
+    assert "2 passed, 1 error" in result.stdout
+    result = run("simulate", "nothing.yaml", "web.test.yaml")
+    assert (result.exit_code, "spec.egress[1]" in result.stdout) == (2, True)
+    assert result.stderr == "nothing.yaml: cannot be read: no such file or directory\n"
+    broken = SCENARIO.replace("policy.yaml", "sub")
+    (folder / "broken.test.yaml").write_text(broken, encoding="utf-8")
+    result = run("test", "web.test.yaml", "broken.test.yaml")
+    assert (result.exit_code, "2 passed, 1 error" in result.stdout) == (2, True)
+    assert "\nsub: has no file that ends in .json, .yaml, .yml\n" in result.stdout
+
+
+def test_a_file_in_which_nothing_is_is_named(folder: Path) -> None:
+    for name, text in (("empty.yaml", ""), ("words.yaml", "# nothing\n---\n"), ("web.yaml", DEPLOYMENT)):
+        (folder / name).write_text(text, encoding="utf-8")
+    result = run("validate", "empty.yaml", "policy.yaml", "words.yaml", "web.yaml")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        "namewall: no policy found in empty.yaml, words.yaml\n"
+        "namewall: 1 checked, 0 invalid, 1 other object left out\n"
+    )
+    result = run("validate", "empty.yaml")
+    assert (result.exit_code, result.stderr) == (2, "namewall: no policy found in empty.yaml\n")
+    result = run("validate", "empty.yaml", "web.yaml")
+    assert result.exit_code == 2
+    assert result.stderr == "namewall: no policy found in empty.yaml, 1 other object left out\n"
+
+
+def test_a_policy_is_told_to_be_no_scenario(folder: Path) -> None:
+    for verb in ("simulate", "test"):
+        result = run(verb, "policy.yaml")
+        assert result.exit_code == 2
+        assert (
+            result.output.count("policy.yaml:1: an object of Kubernetes is no scenario; one has `queries`")
+            == 1
+        )
+        assert "unknown field" not in result.output
 
 
 def test_test_files_among_policies_are_checked_too(folder: Path) -> None:
@@ -343,6 +451,25 @@ def test_simulate_prints_answers_and_lists_differences(folder: Path) -> None:
     assert "endpoints are `default/web`; did you mean `web`?" in result.stderr
 
 
+def test_an_answer_for_programs_says_to_what_and_what_differs(folder: Path) -> None:
+    text = SCENARIO.replace("expect: allow", "expect: deny")
+    (folder / "web.test.yaml").write_text(f"name: first\n{text}---\n{SCENARIO}", encoding="utf-8")
+    first, second = json.loads(run("simulate", "-o", "json", "web.test.yaml").stdout)
+    assert [(row["file"], row["line"], row["name"]) for row in (first, second)] == [
+        ("web.test.yaml", 1, "first"),
+        ("web.test.yaml", 9, None),
+    ]
+    wanted = ["query", "name", "path", "line", "differences"]
+    assert [first["queries"][0][key] for key in wanted] == [
+        "default/web → kubernetes.io:443/TCP",
+        "the name",
+        "tests[0]",
+        6,
+        ["expected deny, got allow"],
+    ]
+    assert [query["differences"] for query in second["queries"]] == [[], []]
+
+
 def test_policies_that_were_expected_to_be_accepted() -> None:
     row = {"policies": [json.loads(run("validate", "-o", "json", "-", text=GOOD).stdout)["policies"][0]]}
     row["policy_results"] = [{"name": None, "accepted": True}]
@@ -385,6 +512,23 @@ def test_choosing_by_name(folder: Path) -> None:
     assert selector("a and not b or c")("xA")
     assert not selector("a and not b or c")("ab")
     assert selector("a and not b or c")("abc")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["ok and (", "not", "ok && icmp", "ok || icmp", "and", "ok and", "or ok", "ok and or x", "not not"],
+)
+def test_what_is_no_expression_is_said(folder: Path, expression: str) -> None:
+    result = run("test", "web.test.yaml", "-k", expression)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '-k': " in result.stderr
+
+
+def test_words_of_a_name_may_stand_together() -> None:
+    assert selector("the name and not another")("the name")
+    assert selector("but not in the clear")("But not in the clear")
+    assert not selector("not the name")("the name")
+    assert selector("not not name")("the name")
 
 
 def test_what_could_not_fail_is_an_error(folder: Path) -> None:

@@ -108,6 +108,51 @@ def test_what_is_wrong_is_said_with_its_line(text: str, line: int, words: str) -
     assert caught.value.line == line
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("a: 1\na: 2\n", "a"),
+        ("spec:\n  egress: []\n  egress: []\n", "spec.egress"),
+        (
+            "items:\n- {}\n- spec: {toPorts: [{}, {x: {}}, {k: {z: 1, z: 2}}]}\n",
+            "items[1].spec.toPorts[2].k.z",
+        ),
+        ('{"a": [0, {"b": 1, "b": 2}]}', "a[1].b"),
+        ("- <<: {a: 1, a: 2}\n", "[0].<<.a"),
+    ],
+)
+def test_a_key_twice_is_said_with_its_path(text: str, path: str) -> None:
+    with pytest.raises(Unreadable, match="already set in map") as caught:
+        list(read(text.encode()))
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("a: {{ .Values.x }}\n", True),
+        ("a: 1\n{{- if .Values.x }}\nb: 2\n", True),
+        ("a: {{b: 1}: 2}\n", True),
+        ("a: { {b: 1}: 2}\n", False),
+        ("a: b: c\nd: '{{ x }}'\n", False),
+        ("a:\n\tb: '{{ x }}'\n", False),
+    ],
+)
+def test_a_template_is_known_by_its_braces_up_to_where_it_broke(text: str, hinted: bool) -> None:
+    with pytest.raises(Unreadable) as caught:
+        list(read(text.encode()))
+    assert ("helm template" in caught.value.said) == hinted
+    assert "helm" not in caught.value.problem, "kubectl's words stay its own"
+
+
+def test_a_key_in_brackets_has_the_line_of_that_key() -> None:
+    document = only("metadata:\n  labels:\n    app.kubernetes.io/name: x\n    b]: y\n    a: z\n")
+    assert document.line_of("metadata.labels[app.kubernetes.io/name]") == 3
+    assert document.line_of("metadata.labels[b]]") == 4
+    assert document.line_of("metadata.labels[a]") == 5
+    assert document.line_of("metadata.labels[c]") == 2
+
+
 def test_bytes_that_are_no_text_are_unreadable() -> None:
     for text in (b"\xc3\x28", b"\xff\xfe\x00", b"a: \xff\n"):
         with pytest.raises(Unreadable):

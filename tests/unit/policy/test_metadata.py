@@ -116,5 +116,14 @@ def test_a_key_of_ours_that_means_nothing_is_told() -> None:
         "example.com/x": "",
         "namewall.io/dns-types": "A",
     }
-    assert unknown_annotations({"annotations": given}) == ["namewall.io/audit"]
-    assert unknown_annotations({"annotations": None}) == unknown_annotations({}) == []
+    (problem,) = unknown_annotations({"annotations": given})
+    assert (problem.path, problem.meant) == ("metadata.annotations[namewall.io/audit]", None)
+    assert "namewall.io/mode" in problem.message
+    (problem,) = unknown_annotations({"annotations": {"namewall.io/verfy-name": "sni"}})
+    assert problem.meant == "namewall.io/verify-name"
+    for nothing in ({}, {"annotations": None}, {"annotations": ["namewall.io/x"]}):
+        assert unknown_annotations(nothing) == []
+
+
+def test_a_policy_in_force_stays_so_whatever_an_unknown_key_of_ours_meant() -> None:
+    assert read({"namewall.io/verfy-name": "sni"}).options == Options()

@@ -74,6 +74,12 @@ def test_all_problems_are_reported_at_once_with_their_paths() -> None:
     [
         (cnp(), "spec", "Invalid CiliumNetworkPolicy spec(s): empty policy"),
         ({**cnp({}), "metadata": {}}, "metadata.name", "CiliumNetworkPolicy must have name"),
+        ({**cnp({}), "metadata": {"name": 123}}, "metadata.name", 'must be of type string: "integer"'),
+        (
+            {**cnp({}), "metadata": {"name": "a", "namespace": 1}},
+            "metadata.namespace",
+            "must be of type string",
+        ),
         (egress({}, labels=[{"key": "", "value": "x"}]), "spec.labels[0].key", "does not contain label key"),
         (
             egress({"toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": []}]}),
@@ -426,3 +432,52 @@ def test_a_policy_of_nodes_may_judge_names_and_no_http(rules: dict[str, Any], re
         "spec": {"nodeSelector": {}, "egress": [item]},
     }
     assert bool(parse(obj)[1]) is refused
+
+
+def _port(value: object) -> dict[str, Any]:
+    return egress({"toPorts": [{"ports": [{"port": value}]}]})
+
+
+def _ingress(port: object) -> dict[str, Any]:
+    return netpol({"podSelector": {}, "ingress": [{"ports": [{"port": port}]}]})
+
+
+def _block(cidr: str) -> dict[str, Any]:
+    return netpol({"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": cidr}}]}]})
+
+
+@pytest.mark.parametrize(
+    ("obj", "hint"),
+    [
+        (egress({"toFQDNs": [{"matchName": "*.a.com"}]}), "write matchPattern, where `*` may stand"),
+        (egress({"toFQDNs": [{"matchName": "a b"}]}), ""),
+        (egress({"toFQDNs": [{"matchName": "{{ .x }}*"}]}), "it looks like a Helm template: render it first"),
+        (egress({"toCIDR": ["10.0.0.1"]}), "write 10.0.0.1/32"),
+        (egress({"toCIDR": ["2001:db8::1"]}), "write 2001:db8::1/128"),
+        (egress({"toCIDR": ["10.0.0"]}), ""),
+        (egress({"toCIDRSet": [{"cidr": "10.0.0.1"}]}), "write 10.0.0.1/32"),
+        (egress({"toCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["10.0.0.1"]}]}), "write 10.0.0.1/32"),
+        (_block("10.0.0.1"), "write 10.0.0.1/32"),
+        (_port(53), 'write "53" in quotes'),
+        (_port(True), "YAML reads it as a boolean: write it in quotes"),
+        (_port(5.3), "YAML reads it as a number: write it in quotes"),
+        (_port([]), ""),
+        (egress({"toPorts": [{"ports": [{"port": "1", "endPort": "2"}]}]}), "write 2 without quotes"),
+        (_ingress("5432"), "write 5432 without quotes"),
+        (_ingress("Http"), ""),
+        (netpol({"podSelector": {"app": "x"}}), "put it under matchLabels"),
+        (egress({"toEndpoints": [{"app": "x"}]}), "put it under matchLabels"),
+        (egress({"toEndpoints": [{"app": {}}]}), ""),
+    ],
+)
+def test_what_would_be_right_is_said_beside_the_usual_words(obj: dict[str, Any], hint: str) -> None:
+    (problem,) = bad(obj)
+    assert problem.hint.startswith(hint)
+    assert bool(problem.hint) == bool(hint)
+    assert problem.hint not in problem.message or not hint
+    assert str(problem).endswith(problem.hint)
+
+
+def test_a_misspelt_word_is_named_and_needs_no_other_hint() -> None:
+    (problem,) = bad(egress({"toEndpoints": [{"matchLabel": "x"}]}))
+    assert (problem.meant, problem.hint) == ("matchLabels", "")

@@ -140,6 +140,20 @@ def test_a_slip_in_kubernetes_kind_is_put_right(right: str, wrong: str) -> None:
     assert value(after) == value(KUBERNETES)
 
 
+def test_a_misspelt_annotation_of_ours_is_put_right() -> None:
+    right = CILIUM.replace("{name: web}", "{name: web, annotations: {namewall.io/verify-name: sni}}")
+    after = put_right(right.replace("verify-name", "verfy-name"))
+    assert judged(after)["problems"] == []
+    assert value(after) == value(right)
+
+
+def test_a_name_that_is_a_number_is_put_in_quotes() -> None:
+    after = put_right(CILIUM.replace("name: web}", "name: 123}"))
+    assert value(after)["metadata"]["name"] == "123"
+    (problem,) = judged(CILIUM.replace("name: web}", "name: yes}"))["problems"]
+    assert problem["message"].endswith("YAML reads it as a boolean: write it in quotes")
+
+
 def test_many_slips_are_put_right_one_after_the_other() -> None:
     text = CILIUM
     for right, wrong in (
