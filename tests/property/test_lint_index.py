@@ -10,8 +10,8 @@ from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import SubjectRules
 from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.lint.contained import rule_within, world_families
+from namewall.policy.lint.dns import _asking
 from namewall.policy.lint.finding import Project
-from namewall.policy.lint.names import _asking
 from tests.property.examples import RELAXED
 from tests.property.policies import NAMES, raw_policies
 from tests.property.test_diff import UNIVERSE

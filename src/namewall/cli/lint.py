@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -13,7 +12,7 @@ from namewall.cli.scenarios import place
 from namewall.policy.lint.finding import SEVERITIES
 from namewall.policy.lint.run import IDS
 from namewall.review.complaints import Complaint, clean, documents
-from namewall.review.lint import linted
+from namewall.review.lint import Invalid, Row, linted
 from namewall.review.objects import is_other, is_scenario, is_world, objects
 from namewall.review.scenarios import Placed, ScenarioFile
 
@@ -35,28 +34,27 @@ def lint_command(files: tuple[str, ...], world: str | None, ignore: tuple[str, .
 
     Exit codes: 0 nothing graver than info; 1 findings; 2 invalid policies.
     """
-    broken: list[Complaint] = []
+    unread: list[Complaint] = []
     placed: list[Placed] = []
     scenarios: list[ScenarioFile] = []
     for source, text in texts(files):
-        for document in documents(source, text, broken):
+        for document in documents(source, text, unread):
             if is_scenario(document) or is_world(document):
-                one = place(source, document)
-                broken += one.complaints
-                scenarios.append(one)
+                scenarios.append(place(source, document))
             else:
                 placed += [Placed(source, document, p, o) for p, o in objects(document) if not is_other(o)]
-    given = _world(world, broken) if world is not None else None
-    rows: list[dict[str, Any]] = []
-    if placed:
-        rows += linted(placed, given, broken)
-    for one in scenarios:
-        if one.scenario is not None:
-            rows += linted(one.policies, one, broken)
-    rows = [row for row in rows if row["rule"] not in ignore]
-    for each in broken:
-        click.echo(str(each), err=True)
-    if not placed and not scenarios and not broken:
+    given = _world(world, unread) if world is not None else None
+    invalid = [Invalid((each,)) for each in unread]
+    invalid += [Invalid(tuple(one.complaints)) for one in (*scenarios, given) if one and one.complaints]
+    rows: list[Row] = []
+    for policies, beside in [(placed, given), *((one.policies, one) for one in scenarios if one.scenario)]:
+        found, refused = linted(policies, beside)
+        rows += [row for row in found if row["rule"] not in ignore]
+        invalid += refused
+    for one in invalid:
+        for problem in one.problems:
+            click.echo(str(problem), err=True)
+    if not placed and not scenarios and not invalid:
         click.echo("namewall: no policy found", err=True)
         sys.exit(WRONG_USAGE)
     if output == "text":
@@ -65,17 +63,15 @@ def lint_command(files: tuple[str, ...], world: str | None, ignore: tuple[str, .
             click.echo(clean(f"{where}: {row['severity']}: {row['path']}: {row['message']} [{row['rule']}]"))
             click.echo(clean(f"    {row['hint']}"))
     else:
-        click.echo(dumped(rows, output), nl=False)
+        click.echo(dumped([row for one in invalid for row in one.rows()] + rows, output), nl=False)
     counts = [f"{sum(row['severity'] == s for row in rows)} {s}" for s in SEVERITIES]
-    click.echo(f"namewall: {', '.join(counts)}{f', {len(broken)} invalid' if broken else ''}", err=True)
+    click.echo(f"namewall: {', '.join(counts)}{f', {len(invalid)} invalid' if invalid else ''}", err=True)
     grave = any(row["severity"] in GRAVE for row in rows)
-    sys.exit(WRONG_USAGE if broken else 1 if grave else 0)
+    sys.exit(WRONG_USAGE if invalid else 1 if grave else 0)
 
 
-def _world(path: str, broken: list[Complaint]) -> ScenarioFile | None:
+def _world(path: str, unread: list[Complaint]) -> ScenarioFile | None:
     for source, text in texts([path]):
-        for document in documents(source, text, broken):
-            one = place(source, document)
-            broken += one.complaints
-            return one
+        for document in documents(source, text, unread):
+            return place(source, document)
     return None

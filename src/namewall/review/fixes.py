@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from namewall.model.labels import K8S, NAMESPACE
+from namewall.model.labels import K8S, NAMESPACE, split_key
 from namewall.policy.explain.anatomy import steps
 from namewall.policy.sanitize import EGRESS_PEERS
 from namewall.review.lint import public_suffixes
@@ -73,7 +73,7 @@ def _anchored(papers: Papers, one: Placed, path: Path) -> Fix | None:
     text = value_at(one.object, path).lower().removesuffix(".")
     first, _, rest = text.partition(".")
     domain = f"{first.strip('*')}.{rest}"
-    if public_suffixes()(domain):
+    if public_suffixes().is_public(domain):
         return None  # which domain below it is meant, nobody knows
     both = [{"matchName": domain}, {"matchPattern": f"*.{domain}"}]
     return f"write `{domain}` and `*.{domain}` (allows less)", [Edit("several", path[:-1], both)]
@@ -120,7 +120,7 @@ def _address(papers: Papers, one: Placed, path: Path) -> Fix:
 
 def _service(papers: Papers, one: Placed, path: Path) -> Fix | None:
     words = value_at(one.object, path).removesuffix(".").removesuffix(".cluster.local").split(".")
-    if len(words) != 3 or words[2] != "svc":
+    if len(words) != 3 or words[2] != "svc" or "*" in "".join(words):
         return None
     service = {"k8sService": {"serviceName": words[0], "namespace": words[1]}}
     label = f"write toServices `{words[1]}/{words[0]}` (allows it)"
@@ -144,6 +144,19 @@ def _cluster_dns(papers: Papers, one: Placed, path: Path) -> Fix | None:
     where = (*rule, members[0])
     edits = [Edit("replace", where, [KUBE_DNS])]
     return label, edits if members[0] == "toEndpoints" else [*edits, Edit("rename", where, key="toEndpoints")]
+
+
+def _namespace_of_dns(papers: Papers, one: Placed, path: Path) -> Fix | None:
+    where = (*path, "matchLabels")
+    known = value_at(one.object, where) if path[-2] == "toEndpoints" else {}
+    if known.get("k8s-app", known.get(f"{K8S}:k8s-app")) != "kube-dns":
+        return None
+    written = next((key for key in known if split_key(key)[1] == NAMESPACE), None)
+    if written is None:
+        edit = Edit("put", where, "kube-system", f"{K8S}:{NAMESPACE}")
+    else:
+        edit = Edit("replace", (*where, written), "kube-system")
+    return "look for it in `kube-system` (allows more)", [edit]
 
 
 def _own_namespace(papers: Papers, one: Placed, path: Path) -> Fix:
@@ -217,11 +230,13 @@ def _say_all(papers: Papers, one: Placed, path: Path) -> Fix:
 
 _FINDINGS: Mapping[str, Callable[[Papers, Placed, Path], Fix | None]] = {
     "fqdn-without-dns": _ask_dns,
+    "dns-namespace": _namespace_of_dns,
     "unanchored-pattern": _anchored,
     "one-level": _apex,
     "double-star": _single_star,
     "inert-pattern": _take_out,
     "selects-nothing": _take_out,
+    "empty-rule": _drop_rule,
     "address-as-name": _address,
     "in-cluster-name": _service,
     "ndots-search": _search_domains,

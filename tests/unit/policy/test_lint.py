@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from publicsuffixlist import PSLFILE, PublicSuffixList
 
 from namewall.policy.explain.anatomy import Catalog, at
 from namewall.policy.explain.flow import catalog_of
@@ -196,11 +197,250 @@ def test_dns_rules_on_a_named_port_do_something_even_where_all_of_it_is_denied(
 
 @pytest.mark.parametrize(
     ("pattern", "rule"),
-    [("*.example.com", "one-level"), ("*.com", "public-suffix"), ("*.github.io", "public-suffix")],
+    [
+        ("*.example.com", "one-level"),
+        ("*.com", "public-suffix"),
+        ("*.github.io", "public-suffix"),
+        ("*.amazonaws.com", "one-level"),
+        ("**.amazonaws.com", "public-suffix"),
+        ("*.*.amazonaws.com", "public-suffix"),
+        ("*.s3-*.amazonaws.com", "public-suffix"),
+        ("logs-*.s3.*.amazonaws.com", "public-suffix"),
+        ("*.s3.eu-west-1.amazonaws.com", "public-suffix"),
+        ("*.github.com", "one-level"),
+        ("*.googleapis.com", "one-level"),  # only Google makes names there; below storage anybody does
+        ("**.googleapis.com", "public-suffix"),
+        ("*.storage.googleapis.com", "public-suffix"),
+        ("*.svc.cluster.local", "in-cluster-name"),
+        ("**.shop.svc.cluster.local", "in-cluster-name"),
+    ],
 )
 def test_a_pattern_below_a_public_suffix_is_not_called_narrow(pattern: str, rule: str) -> None:
     found = findings(cnp(egress=[{"toFQDNs": [{"matchPattern": pattern}]}]))
     assert [f.rule for f in found if f.path.endswith("matchPattern")] == [rule]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["**.example.com", "**.github.com", "**.docker.io", "logs.s3.*.amazonaws.com", "*.sqs.*.amazonaws.com"],
+)
+def test_a_star_where_no_stranger_has_a_name_is_not_called_wide(pattern: str) -> None:
+    found = findings(cnp(egress=[{"toFQDNs": [{"matchPattern": pattern}]}]))
+    assert [f.rule for f in found if f.path.endswith("matchPattern")] == []
+
+
+def test_all_levels_are_proposed_only_where_one_owner_has_them() -> None:
+    items = [{"matchPattern": "*.amazonaws.com"}, {"matchPattern": "*.example.com"}]
+    shared, own = (f.hint for f in findings(cnp(egress=[{"toFQDNs": items}])) if f.rule == "one-level")
+    assert "not `**.amazonaws.com`: below `s3.amazonaws.com`" in shared
+    assert "write `**.example.com`" in own
+
+
+def test_public_suffixes_are_those_of_the_list() -> None:
+    known = PublicSuffixList(accept_unknown=False)
+    with open(PSLFILE, encoding="utf-8") as lines:
+        entries = [line.strip().lstrip("!") for line in lines if line.strip() and not line.startswith("//")]
+    for entry in (each.replace("*", "x") for each in entries if each.isascii()):
+        for name in (entry, f"a.{entry}", entry.partition(".")[2] or "com"):
+            assert SUFFIXES.is_public(name) is known.is_public(name) or name == "googleapis.com", name
+
+
+PORT_53 = {"port": "53", "protocol": "ANY"}
+SPACE = "k8s:io.kubernetes.pod.namespace"
+OPENSHIFT = {SPACE: "openshift-dns", "dns.operator.openshift.io/daemonset-dns": "default"}
+
+
+def asking(rule: dict[str, Any], *ports: dict[str, Any], **policy: Any) -> dict[str, Any]:
+    """A policy that asks somebody for names and opens one."""
+    to_ports = [{"ports": list(ports) or [PORT_53], "rules": {"dns": [{"matchPattern": "*"}]}}]
+    return cnp(egress=[{**rule, "toPorts": to_ports}, {"toFQDNs": [{"matchName": "github.com"}]}], **policy)
+
+
+def to_pods(**labels: str) -> dict[str, Any]:
+    return {"toEndpoints": [{"matchLabels": labels}]}
+
+
+KUBE_DNS = to_pods(**{SPACE: "kube-system", "k8s-app": "kube-dns"})
+
+
+@pytest.mark.parametrize(
+    ("peer", "found"),
+    [
+        (KUBE_DNS, []),
+        (to_pods(**{"k8s-app": "kube-dns"}), [("dns-namespace", "warning")]),
+        (to_pods(**{"k8s-app": "kube-dns", SPACE: "kubesystem"}), [("dns-namespace", "warning")]),
+        (to_pods(**{"k8s-app": "kube-dns", SPACE: "dns"}), [("other-dns-server", "info")]),
+        (to_pods(app="db"), [("other-dns-server", "info")]),
+        (to_pods(**{SPACE: "kube-system", "k8s-app": "node-local-dns"}), []),
+        (to_pods(**OPENSHIFT), []),
+        ({"toCIDR": ["169.254.20.10/32"]}, []),
+        ({"toEntities": ["host"]}, []),
+        ({"toServices": [{"k8sService": {"serviceName": "kube-dns", "namespace": "kube-system"}}]}, []),
+    ],
+)
+def test_whom_names_are_asked_of(peer: dict[str, Any], found: list[tuple[str, str]]) -> None:
+    """Without a scenario; pods that may be a DNS server of somebody's own are no warning."""
+    assert [(f.rule, f.severity) for f in findings(asking(peer))] == found
+
+
+def test_the_cluster_dns_is_in_another_namespace_for_the_other_kinds_too() -> None:
+    to = [{"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}]
+    spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": to}]}
+    metadata = {"name": "a", "namespace": "default"}
+    raw = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+    (finding,) = findings(raw)
+    assert (finding.rule, finding.path) == ("dns-namespace", "spec.egress[0].to[0]")
+    assert "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}" in finding.hint
+    assert findings({**raw, "metadata": {**metadata, "namespace": "kube-system"}}) == []
+    everywhere = asking(to_pods(**{"k8s-app": "kube-dns"}))
+    assert findings({**everywhere, "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "a"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "rules"),
+    [
+        (KUBE_DNS, []),
+        (to_pods(**{"k8s-app": "kube-dns"}), ["fqdn-without-dns", "selects-nothing"]),
+        (to_pods(app="db"), ["fqdn-without-dns", "other-dns-server"]),
+        (to_pods(app="resolver"), []),
+    ],
+)
+def test_a_scenario_says_who_is_asked(peer: dict[str, Any], rules: list[str]) -> None:
+    """The cluster DNS that it has or that stands in, and the servers of its lookups."""
+    pods = [{"name": name, "labels": {"app": name}} for name in ("web", "db", "resolver")]
+    lookup = {
+        "from": "web",
+        "name": "a.com",
+        "ips": ["203.0.113.1"],
+        "server": "resolver",
+        "ttl": 60,
+        "at": 0,
+    }
+    found = findings(world={"policies": [asking(peer)], "endpoints": pods, "lookups": [lookup]})
+    assert sorted(f.rule for f in found) == rules
+
+
+@pytest.mark.parametrize(
+    ("protocols", "found"),
+    [
+        (["ANY"], []),
+        (["UDP", "TCP"], []),
+        (["UDP"], [("dns-protocol", "info")]),
+        (["TCP"], [("dns-protocol", "warning")]),
+    ],
+)
+def test_dns_needs_both_protocols(protocols: list[str], found: list[tuple[str, str]]) -> None:
+    policy = asking(KUBE_DNS, *({"port": "53", "protocol": each} for each in protocols))
+    assert [(f.rule, f.severity) for f in findings(policy)] == found
+    beside = {**cnp(egress=[{**KUBE_DNS, "toPorts": [{"ports": [PORT_53]}]}]), "metadata": {"name": "beside"}}
+    assert "dns-protocol" not in {f.rule for f in findings(policy, beside)}
+
+
+@pytest.mark.parametrize(
+    ("target", "ports", "hint"),
+    [
+        (5432, None, None),
+        ("pg", [5432], None),
+        ("pg", [6432], "write port 6432"),
+        ("pg", [5432, 6432], "write port 5432 and 6432"),
+        ("pg", [], "write port pg"),
+        (6432, None, "write port 6432"),
+    ],
+)
+def test_a_target_port_by_name_is_that_of_the_pods(
+    target: int | str, ports: list[int] | None, hint: str | None
+) -> None:
+    policy = cnp(
+        egress=[{**to_pods(app="db"), "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}]
+    )
+    pods = [
+        {"name": f"db-{number}", "labels": {"app": "db"}, "namedPorts": [{"name": "pg", "port": port}]}
+        for number, port in enumerate(ports or ())
+    ] or [{"name": "db", "labels": {"app": "db"}}]
+    service = {"name": "db", "selector": {"app": "db"}, "ips": ["10.96.0.4"]}
+    world = {
+        "policies": [policy],
+        "endpoints": [{"name": "web", "labels": {"app": "web"}}, *pods],
+        "services": [{**service, "ports": [{"port": 5432, "targetPort": target}]}],
+    }
+    assert [f.hint for f in findings(world=world) if f.rule == "service-port"] == ([hint] if hint else [])
+
+
+def test_a_namespace_by_its_name_has_another_label_for_policies() -> None:
+    name = {"kubernetes.io/metadata.name": "data"}
+    hints = {f.rule: f.hint for f in findings(cnp(egress=[to_pods(**name)]))}
+    assert hints["dropped-label"] == "for the namespace write `k8s:io.kubernetes.pod.namespace: data`"
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ({"ingress": [{}]}, [("info", "spec.ingress[0]", True)]),
+        ({"ingress": [{}], "enableDefaultDeny": {"ingress": False}}, [("info", "spec.ingress[0]", False)]),
+        ({"egress": [{"toEntities": ["cluster"]}, {}]}, [("warning", "spec.egress[1]", False)]),
+        (
+            {"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [{}]},
+            [("warning", "spec.ingressDeny[0]", False)],
+        ),
+        ({"egress": [{"toEntities": ["all"]}]}, []),
+    ],
+)
+def test_an_empty_rule_alone_is_how_all_is_denied(
+    spec: dict[str, Any], found: list[tuple[str, str, bool]]
+) -> None:
+    hits = [f for f in findings(cnp(**spec)) if f.rule == "empty-rule"]
+    assert [(f.severity, f.path, f.message.endswith("is denied")) for f in hits] == found
+
+
+@pytest.mark.parametrize(
+    ("port", "hint"), [("0443", ['write "443"']), ("07", []), ("443", []), ("0", []), ("0x50", [])]
+)
+def test_a_port_with_a_leading_zero_is_octal(port: str, hint: list[str]) -> None:
+    for rules in ("egress", "egressDeny"):
+        item = {"toEntities": ["world"], "toPorts": [{"ports": [{"port": port, "protocol": "TCP"}]}]}
+        found = [f for f in findings(cnp(**{rules: [item]})) if f.rule == "octal-port"]
+        assert [f.hint for f in found] == hint
+        assert not found or "port 291" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("cidr", "held"), [("10.96.0.10/32", True), ("10.0.0.0/8", False), ("10.0.0.5/32", False)]
+)
+def test_an_ip_block_means_pods_and_never_services(cidr: str, held: bool) -> None:
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "out"},
+        "spec": {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": [{"ipBlock": {"cidr": cidr}}]}],
+        },
+    }
+    pod = {"name": "db", "labels": {"app": "db"}, "ips": ["10.0.0.5"]}
+    service = {"name": "db", "selector": {"app": "db"}, "ips": ["10.96.0.10"], "ports": [{"port": 80}]}
+    found = findings(world={"policies": [policy], "endpoints": [pod], "services": [service]})
+    assert [(f.rule, f.path) for f in found] == (
+        [("cidr-means-no-pods", "spec.egress[0].to[0]")] if held else []
+    )
+
+
+@pytest.mark.parametrize(("space", "where"), [({}, "default"), ({SPACE: "dat"}, "dat")])
+def test_a_selector_that_misses_the_namespace_is_told_it(space: dict[str, str], where: str) -> None:
+    pods = [
+        {"name": "web", "labels": {"app": "web"}},
+        {"name": "db", "namespace": "data", "labels": {"app": "db"}},
+    ]
+    policy = cnp(egress=[to_pods(app="db", **space)])
+    (finding,) = findings(world={"policies": [policy], "endpoints": pods})
+    assert finding.message == f"it selects no endpoint of the scenario (in namespace `{where}`)"
+    assert finding.hint == "data/db has these labels: write `k8s:io.kubernetes.pod.namespace: data`"
+
+
+def test_findings_are_in_the_order_of_the_items() -> None:
+    items = [{"matchPattern": f"*.{number}.example.com"} for number in range(11)]
+    found = [f.path for f in findings(cnp(egress=[{"toFQDNs": items}])) if f.rule == "one-level"]
+    assert found == [f"spec.egress[0].toFQDNs[{number}].matchPattern" for number in range(11)]
 
 
 def test_equal_rules_are_found_once() -> None:

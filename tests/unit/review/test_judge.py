@@ -78,7 +78,8 @@ def test_every_fix_is_of_a_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", sorted(set(_FINDINGS) - {"selects-nothing", "inert-pattern", "shadowed", "empty-fqdns"})
+    "rule",
+    sorted(set(_FINDINGS) - {"selects-nothing", "inert-pattern", "shadowed", "empty-fqdns", "empty-rule"}),
 )
 def test_a_fix_takes_its_finding_away_and_leaves_the_rest(rule: str) -> None:
     text = whole(FIRST[rule])
@@ -101,6 +102,7 @@ def test_a_fix_takes_its_finding_away_and_leaves_the_rest(rule: str) -> None:
     ("rule", "items"),
     [
         ("selects-nothing", "egress: [{toEntities: [none, cluster]}]"),
+        ("empty-rule", "egress: [{}, {toEntities: [cluster]}]"),
         ("shadowed", "egress:\n  - toCIDR: [203.0.113.9/32]  # one\n  - toCIDR: [203.0.113.0/24]\n"),
         (
             "shadowed",
@@ -279,6 +281,18 @@ def test_written_yaml_is_read_back() -> None:
     }
     (document,) = read(block_yaml(value).encode())
     assert document.value == value
+
+
+def test_a_misspelt_namespace_of_the_cluster_dns_is_replaced() -> None:
+    labels = "{k8s:k8s-app: kube-dns, io.kubernetes.pod.namespace: kubesystem}"
+    text = HEAD + indented(f"egress: [{{toEndpoints: [{{matchLabels: {labels}}}]}}]")
+    fix = found(judge(text), "dns-namespace")[0]["fix"]
+    assert fix["files"][0]["text"] == text.replace("kubesystem", "kube-system")
+
+
+def test_a_pattern_of_names_in_the_cluster_is_no_service() -> None:
+    text = HEAD + indented("egress: [{toFQDNs: [{matchPattern: '*.shop.svc.cluster.local'}]}]")
+    assert found(judge(text), "in-cluster-name")[0]["fixable"] is None
 
 
 def test_a_pattern_of_a_public_suffix_has_no_fix_that_would_open_it() -> None:

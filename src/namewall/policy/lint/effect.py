@@ -10,6 +10,7 @@ from namewall.policy.lint.contained import labels_meet, peer_within, ports_meet,
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.parse import enforceable
 from namewall.policy.rules import EVERYTHING, Rule
+from namewall.policy.scenario import Endpoint, ServicePort
 from namewall.policy.selectors import LabelSelector
 
 
@@ -148,6 +149,45 @@ def _allowed_elsewhere(project: Project, index: int, path: str, side: str) -> bo
     return any(rule.peers and not rule.deny for deny in mine for _, rule in project.around(deny))
 
 
+def empty_rules(project: Project) -> Iterator[Finding]:
+    """`{}` allows nothing in Cilium's kinds and everything in NetworkPolicy. Alone it is how one denies everything."""
+    for index, rule in project.rules:
+        if rule.origin.kind == "NetworkPolicy" or project.item(rule) != {}:
+            continue
+        siblings = project.value(index, rule.origin.rule.rpartition("[")[0])
+        side = "to" if rule.direction is Direction.EGRESS else "from"
+        text = "denies nothing" if rule.deny else "allows nothing, where NetworkPolicy's allows everything"
+        alone = len(siblings) == 1
+        idiom = alone and not rule.deny
+        yield Finding(
+            "empty-rule",
+            "info" if idiom else "warning",
+            index,
+            rule.origin.rule,
+            f"an empty rule {text}"
+            + (f": all {rule.direction.name.lower()} is denied" if idiom and rule.default_deny else ""),
+            f"for everybody write `{side}Entities: [all]`" + ("" if alone else "; else take it out"),
+        )
+
+
+def octal_ports(project: Project) -> Iterator[Finding]:
+    """Cilium reads numbers as Go does: a leading zero makes them octal."""
+    for index, rule in project.rules:
+        if rule.origin.kind == "NetworkPolicy":
+            continue
+        for part in project.catalog.port_parts(rule):
+            text = str(part.raw.get("port", ""))
+            if text.startswith("0") and text.isdecimal() and int(text, 8) != int(text):
+                yield Finding(
+                    "octal-port",
+                    "warning",
+                    index,
+                    f"{part.path}.port",
+                    f'with a leading zero "{text}" is octal: port {int(text, 8)}',
+                    f'write "{int(text)}"',
+                )
+
+
 def open_ports(project: Project) -> Iterator[Finding]:
     for index, rule in project.allows():
         if rule.origin.kind == "NetworkPolicy" or any(port.dns is not None for port in rule.ports):
@@ -210,35 +250,53 @@ def service_ports(project: Project) -> Iterator[Finding]:
     for index, rule in project.allows():
         selectors = [peer for peer in rule.peers if isinstance(peer, LabelSelector)]
         for service in project.scenario.services:
-            pods = [e for e in service.endpoints if not isinstance(e, str) and hasattr(e, "labels")]
+            pods = [e for e in service.endpoints if isinstance(e, Endpoint)]
             behind = [e for e in pods if any(s.matches(e.labels) for s in selectors)]
             if rule.direction is Direction.INGRESS:
                 behind = [e for e in pods if rule.subject.matches(e.labels)]
             if not behind:
                 continue
             for port in service.ports:
-                if port.target == port.port:
-                    continue
+                targets = _targets(port, behind)
                 asked = [p for p in rule.ports if p.protocol is port.protocol and not p.name]
                 exact = any((p.first, p.last) == (port.port, port.port) for p in asked)
-                if exact and not (
-                    isinstance(port.target, int) and any(p.first <= port.target <= p.last for p in rule.ports)
-                ):
+                if exact and not all(_means(rule, port, target) for target in targets):
                     name = f"{service.facts.namespace}/{service.facts.name}"
+                    numbers = " and ".join(map(str, sorted(targets, key=str)))
                     yield Finding(
                         "service-port",
                         "warning",
                         index,
                         f"{rule.origin.rule}.{'ports' if rule.origin.kind == 'NetworkPolicy' else 'toPorts'}",
-                        f"{port.port} is the port of Service {name}; policy sees the pods' port {port.target}",
-                        f"write port {port.target}",
+                        f"{port.port} is the port of Service {name}; policy sees the pods' port {numbers}",
+                        f"write port {numbers}",
                     )
+
+
+def _targets(port: ServicePort, pods: list[Endpoint]) -> set[int | str]:
+    """The ports of the pods; the name where none of them has it."""
+    if isinstance(port.target, int):
+        return {port.target}
+    key = port.target.lower(), port.protocol
+    return {number for pod in pods for number in pod.ports.get(key, ())} or {port.target}
+
+
+def _means(rule: Rule, port: ServicePort, target: int | str) -> bool:
+    return any(
+        p.name == str(port.target).lower()
+        if p.name
+        else isinstance(target, int) and p.first <= target <= p.last
+        for p in rule.ports
+        if p.protocol in (port.protocol, Protocol.ANY)
+    )
 
 
 RULES = (
     shadowed,
     undone,
     default_deny,
+    empty_rules,
+    octal_ports,
     open_ports,
     policy_types,
     unenforceable,

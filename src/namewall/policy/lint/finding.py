@@ -6,17 +6,18 @@ whether a selector selects anybody. Invariant: a rule judges by what the policie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from namewall.model.labels import Labels
+from namewall.model.labels import K8S, NAMESPACE, Labels
 from namewall.model.net import Direction
 from namewall.policy.diff.universe import representatives
 from namewall.policy.explain.anatomy import Catalog, Raw, at
 from namewall.policy.lint.contained import world_families
 from namewall.policy.lint.subjects import Subjects
+from namewall.policy.lint.suffixes import Suffixes
 from namewall.policy.lint.wider import Wider
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import Scenario
@@ -41,11 +42,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Project:
-    """`is_public_suffix` knows a list of domains below which anybody may register (without trailing dot)."""
-
     catalog: Catalog
     scenario: Scenario | None = None
-    is_public_suffix: Callable[[str], bool] = field(default=lambda name: "." not in name)
+    suffixes: Suffixes = field(default_factory=Suffixes)
 
     @cached_property
     def rules(self) -> list[tuple[int, Rule]]:
@@ -136,5 +135,12 @@ class Project:
         return at(self.catalog.raws[index], path)
 
 
-def within(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+def in_namespace(kind: str, namespace: str) -> str:
+    """What a peer selector needs to mean pods of another namespace."""
+    if kind == "NetworkPolicy":
+        return f"namespaceSelector: {{matchLabels: {{{METADATA_NAME}: {namespace}}}}}"
+    return f"{K8S}:{NAMESPACE}: {namespace}"
+
+
+METADATA_NAME = "kubernetes.io/metadata.name"
+"""A label that Kubernetes gives every namespace: its name."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from namewall.policy.lint import effect, names, selection
+from namewall.policy.explain.anatomy import steps
+from namewall.policy.lint import dns, effect, names, selection
 from namewall.policy.lint.finding import Finding, Project
 
 IDS = (
     "fqdn-without-dns",
+    "dns-namespace",
+    "other-dns-server",
+    "dns-protocol",
     "public-suffix",
     "unanchored-pattern",
     "one-level",
@@ -27,6 +31,7 @@ IDS = (
     "cidr-means-no-pods",
     "netpol-or",
     "empty-from",
+    "empty-rule",
     "own-namespace",
     "ignored-direction",
     "duplicate-name",
@@ -36,6 +41,7 @@ IDS = (
     "any-peer",
     "no-icmp",
     "service-port",
+    "octal-port",
     "not-enforceable",
 )
 """Stable: a rule keeps its id, and an id its meaning. docs/lint.md has them in this order."""
@@ -43,5 +49,14 @@ IDS = (
 
 def lint(project: Project) -> list[Finding]:
     """By object, then path, then rule; each said once."""
-    found = {finding for rule in (*names.RULES, *selection.RULES, *effect.RULES) for finding in rule(project)}
-    return sorted(found, key=lambda f: (f.index, f.path, IDS.index(f.rule), f.message))
+    found = {
+        finding
+        for rule in (*dns.RULES, *names.RULES, *selection.RULES, *effect.RULES)
+        for finding in rule(project)
+    }
+    return sorted(found, key=lambda f: (f.index, _place(f.path), IDS.index(f.rule), f.message))
+
+
+def _place(path: str) -> list[tuple[str, int]]:
+    """By which item 2 comes before item 10."""
+    return [(step, 0) if isinstance(step, str) else ("", step) for step in steps(path)]

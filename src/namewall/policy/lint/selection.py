@@ -10,11 +10,11 @@ from namewall.model.net import Direction
 from namewall.policy.decide import PeerFacts
 from namewall.policy.explain.anatomy import PeerPart, key_of
 from namewall.policy.explain.words import policy_name
-from namewall.policy.lint.contained import is_world
-from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.lint.contained import is_world, own_requirements
+from namewall.policy.lint.finding import METADATA_NAME, Finding, Project, in_namespace
 from namewall.policy.rules import Rule
-from namewall.policy.scenario import RESERVED_NAMES
-from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector
+from namewall.policy.scenario import RESERVED_NAMES, Endpoint, Scenario
+from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, LabelSelector
 
 MEMBERS = {"endpointSelector", "podSelector", "namespaceSelector", "fromEndpoints", "toEndpoints"}
 
@@ -52,7 +52,7 @@ def labels(project: Project) -> Iterator[Finding]:
                         index,
                         where,
                         f"`{name}` is left out of identities, so no policy can select by it",
-                        "select by a label of your own, as `app`",
+                        _instead(name, member, values),
                     )
                 elif source not in ("k8s", "any", RESERVED, "fqdn", "cidr", "cidrgroup", "node"):
                     yield Finding(
@@ -75,6 +75,13 @@ def labels(project: Project) -> Iterator[Finding]:
                             "put the values into one requirement",
                         )
                     wanted[key] = both & set(values)
+
+
+def _instead(name: str, member: str, values: list[str]) -> str:
+    if name != METADATA_NAME:
+        return "select by a label of your own, as `app`"
+    kind = "NetworkPolicy" if member == "podSelector" else "CiliumNetworkPolicy"
+    return f"for the namespace write `{in_namespace(kind, values[0] if values else '…')}`"
 
 
 def _or(values: Any) -> str:
@@ -146,9 +153,32 @@ def _peers(project: Project, index: int, rule: Rule) -> Iterator[Finding]:
                 "warning",
                 index,
                 part.path,
-                "it selects no endpoint of the scenario" + _where(rule),
-                "without a namespace label a selector means the policy's own namespace; compare the labels",
+                "it selects no endpoint of the scenario" + _among(part),
+                _elsewhere(project.scenario, rule, part)
+                or "without a namespace label a selector means the policy's own namespace; compare the labels",
             )
+
+
+def _among(part: PeerPart) -> str:
+    """The namespaces a peer is looked for in, its own or the policy's."""
+    requirements = [r for peer in part.peers if isinstance(peer, LabelSelector) for r in peer.requirements]
+    asked = {value for r in requirements if r.key == NAMESPACE and r.operator == "In" for value in r.values}
+    return f" (in namespace {_or(asked)})" if asked else ""
+
+
+def _elsewhere(scenario: Scenario, rule: Rule, part: PeerPart) -> str:
+    """Where there are pods that have all but the namespace."""
+    for peer in part.peers:
+        own = LabelSelector(tuple(own_requirements(peer))) if isinstance(peer, LabelSelector) else WILDCARD
+        pod = next((pod for pod in _pods(scenario) if own.requirements and own.matches(pod.labels)), None)
+        if pod is not None:
+            there = in_namespace(rule.origin.kind, pod.namespace)
+            return f"{pod} has these labels: write `{there}`"
+    return ""
+
+
+def _pods(scenario: Scenario) -> list[Endpoint]:
+    return [*scenario.endpoints, *([scenario.stand_in] if scenario.stand_in else [])]
 
 
 def _excluded(part: PeerPart) -> bool:
@@ -171,8 +201,7 @@ def _known(project: Project, rule: Rule, part: PeerPart) -> bool:
     if part.member.endswith(("CIDRSet", "Services", "Nodes", "Groups", "Entities")):
         return bool(part.peers) or part.member.endswith(("Nodes", "Groups"))
     selectors = [peer for peer in part.peers if isinstance(peer, LabelSelector)]
-    pods = [*project.scenario.endpoints, *([project.scenario.stand_in] if project.scenario.stand_in else [])]
-    known = [pod.labels for pod in pods]
+    known = [pod.labels for pod in _pods(project.scenario)]
     known += [PeerFacts.reserved(number).labels for number in RESERVED_NAMES.values()]
     return any(selector.matches(each) for selector in selectors for each in known)
 
@@ -218,27 +247,32 @@ def namespaces(project: Project) -> Iterator[Finding]:
 
 
 def pods_by_cidr(project: Project) -> Iterator[Finding]:
-    """A CIDR of a Cilium kind never means pods, Services or nodes."""
+    """A CIDR of a Cilium kind never means pods, Services or nodes; an ipBlock means pods, never Services."""
     if project.scenario is None:
         return
-    addresses = {a: str(e) for e in project.scenario.endpoints for a in e.addresses}
-    addresses |= {a: str(s) for s in project.scenario.services for a in s.ips}
+    pods = {a: str(e) for e in project.scenario.endpoints for a in e.addresses}
+    services = {a: str(s) for s in project.scenario.services for a in s.ips}
     for index, rule in project.rules:
-        if rule.origin.kind == "NetworkPolicy":
-            continue
+        block = rule.origin.kind == "NetworkPolicy"
         for part in project.catalog.peer_parts(rule):
             for peer in part.peers:
-                if isinstance(peer, CidrSelector) and peer.cidr.prefixlen > 0:
-                    held = [owner for address, owner in addresses.items() if peer.selects_address(address)]
-                    if held:
-                        yield Finding(
-                            "cidr-means-no-pods",
-                            "warning",
-                            index,
-                            part.path,
-                            f"{held[0]} has an address in it, but a CIDR never means pods or Services",
-                            f"use {'to' if rule.direction is Direction.EGRESS else 'from'}Endpoints",
-                        )
+                if not isinstance(peer, CidrSelector) or peer.cidr.prefixlen == 0:
+                    continue
+                held = [owner for a, owner in (pods | services).items() if peer.selects_address(a)]
+                if not held or (block and any(peer.selects_address(a) for a in pods)):
+                    continue
+                side = "to" if rule.direction is Direction.EGRESS else "from"
+                yield Finding(
+                    "cidr-means-no-pods",
+                    "warning",
+                    index,
+                    part.path,
+                    f"{held[0]} has an address in it, but "
+                    + ("an ipBlock never means Services" if block else "a CIDR never means pods or Services"),
+                    "use podSelector and namespaceSelector for the pods behind it"
+                    if block
+                    else f"use {side}Endpoints",
+                )
 
 
 def or_lists(project: Project) -> Iterator[Finding]:
