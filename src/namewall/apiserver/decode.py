@@ -14,7 +14,8 @@ from typing import Any
 from namewall.apiserver import defaults, protobuf, schema
 from namewall.apiserver.errors import ApiError, Cause, bad_request, invalid, unsupported_media_type
 from namewall.apiserver.registry import Resource
-from namewall.apiserver.values import Object, drop_nulls
+from namewall.apiserver.values import Object
+from namewall.model.nulls import drop_nulls
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -42,15 +42,6 @@ def deep_copy(value: Any) -> Any:
     return value
 
 
-def drop_nulls(value: Any) -> Any:
-    """A copy without members whose value is null: Go's typed decoding does not tell null from absent."""
-    if isinstance(value, dict):
-        return {key: drop_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [drop_nulls(item) for item in value]
-    return value
-
-
 def timestamp(seconds: float) -> str:
     """metav1.Time: RFC 3339, UTC, whole seconds."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

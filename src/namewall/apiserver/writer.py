@@ -41,7 +41,8 @@ from namewall.apiserver.errors import (
 )
 from namewall.apiserver.registry import Resource
 from namewall.apiserver.store import Exists, Key, Store
-from namewall.apiserver.values import Object, deep_copy, dig, drop_nulls, timestamp
+from namewall.apiserver.values import Object, deep_copy, dig, timestamp
+from namewall.model.nulls import drop_nulls
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 

@@ -59,7 +59,7 @@ def diff_command(old: str, new: str, world: str | None, output: str) -> None:
 
 
 def _read(path: str, broken: list[Complaint]) -> Side:
-    return side_of(texts([path]), broken, opened)
+    return side_of(texts([path], broken), broken, opened)
 
 
 def _say(groups: list[Group], universe: Universe) -> None:

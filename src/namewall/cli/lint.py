@@ -37,7 +37,7 @@ def lint_command(files: tuple[str, ...], world: str | None, ignore: tuple[str, .
     unread: list[Complaint] = []
     placed: list[Placed] = []
     scenarios: list[ScenarioFile] = []
-    for source, text in texts(files):
+    for source, text in texts(files, unread):
         for document in documents(source, text, unread):
             if is_scenario(document) or is_world(document):
                 scenarios.append(place(source, document))
@@ -71,7 +71,7 @@ def lint_command(files: tuple[str, ...], world: str | None, ignore: tuple[str, .
 
 
 def _world(path: str, unread: list[Complaint]) -> ScenarioFile | None:
-    for source, text in texts([path]):
+    for source, text in texts([path], unread):
         for document in documents(source, text, unread):
             return place(source, document)
     return None

@@ -121,6 +121,15 @@ def is_relevant(key: str) -> bool:
     return keep
 
 
+def is_of_pods(key: str) -> bool:
+    """Whether an identity has a pod's label of this key."""
+    return is_relevant(key) and not key.startswith(_MADE)
+
+
+_MADE = "io.cilium.k8s."
+"""Labels that are made for identities; pods cannot set them."""
+
+
 def identity_labels(
     pod_labels: Mapping[str, str],
     namespace: str,
@@ -129,7 +138,7 @@ def identity_labels(
     cluster: str = DEFAULT_CLUSTER,
 ) -> Labels:
     """The label set that is a pod's identity. Pods with equal results share one identity."""
-    labels = {key: value for key, value in pod_labels.items() if not key.startswith("io.cilium.k8s.")}
+    labels = {key: value for key, value in pod_labels.items() if not key.startswith(_MADE)}
     labels.update((f"{NAMESPACE_LABELS}.{key}", value) for key, value in namespace_labels.items())
     labels[NAMESPACE] = namespace
     labels[CLUSTER] = cluster

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from namewall.model.errors import Problem
+from namewall.model.labels import is_of_pods
 from namewall.policy.sanitize import LISTS, Raw
 
 _SPEC = {"nodeSelector": "a host policy (nodeSelector)"}
@@ -77,6 +78,20 @@ def of_item(item: Raw, path: str) -> Iterator[tuple[str, str]]:
         for at, port in enumerate(port_rule.get("ports") or ()):
             if is_foreign_protocol(port):
                 yield f"{where}.ports[{at}].protocol", f"{port['protocol']} alone"
+
+
+def of_network_policy(spec: Raw) -> Iterator[Problem]:
+    """Whom it is for, chosen by a label that no identity has. By the Kubernetes API it is for the pods with that label;
+    here nobody has it, and they would be open. In a peer such a label only opens less.
+    """
+    selector = spec.get("podSelector") or {}
+    keys = [(key, f"matchLabels[{key}]") for key in selector.get("matchLabels") or ()]
+    for number, expression in enumerate(selector.get("matchExpressions") or ()):
+        if expression["operator"] in ("In", "Exists"):
+            keys.append((expression["key"], f"matchExpressions[{number}]"))
+    for key, where in keys:
+        if not is_of_pods(key):
+            yield _problem(f"spec.podSelector.{where}", f"a label that is in no identity ({key})")
 
 
 def _problem(path: str, what: str) -> Problem:

@@ -33,7 +33,7 @@ DIRECTIONS = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction
 
 def problems(spec: Raw) -> Iterator[Problem]:
     """What Kubernetes' own validation refuses in a spec of the right shape."""
-    yield from sanitize.selector(spec.get("podSelector") or {}, "spec.podSelector", sourced=False)
+    yield from sanitize.selector(spec.get("podSelector") or {}, "spec.podSelector", str)
     if len(spec.get("policyTypes") or ()) > len(DIRECTIONS):
         yield agent("spec.policyTypes", "Invalid value: may not specify more than two policyTypes")
     for name, side, _ in DIRECTIONS:
@@ -66,7 +66,7 @@ def _port_problems(port: Raw, path: str) -> Iterator[Problem]:
 def _peer_problems(peer: Raw, path: str) -> Iterator[Problem]:
     for member in ("podSelector", "namespaceSelector"):
         if peer.get(member) is not None:
-            yield from sanitize.selector(peer[member], f"{path}.{member}", sourced=False)
+            yield from sanitize.selector(peer[member], f"{path}.{member}", str)
     block = peer.get("ipBlock")
     if not any(peer.get(member) is not None for member in ("podSelector", "namespaceSelector", "ipBlock")):
         yield agent(path, "Required value: must specify a peer")

@@ -13,6 +13,7 @@ from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.near import near
+from namewall.model.nulls import drop_nulls
 from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rules import Policy
@@ -38,6 +39,10 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
         return None, [wrong_version(obj, API_VERSIONS[kind])]
     schema = network_policy_schema() if kind == "NetworkPolicy" else crd_schema(kind)
     problems = validate(schema, obj)
+    if problems and kind == "NetworkPolicy":
+        # A type of Kubernetes' own, not of a CRD: what is null is left out.
+        obj = drop_nulls(obj)
+        problems = validate(schema, obj)
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
     if not any(map(has_wrong_type, problems)):
         # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
@@ -141,8 +146,10 @@ def _read(kind: str, obj: Mapping[str, Any]) -> Policy:
     namespace = "" if kind == "CiliumClusterwideNetworkPolicy" else metadata.get("namespace") or "default"
     said, _ = read_annotations(metadata)
     if kind == "NetworkPolicy":
-        made = netpol.read_rules(obj["spec"], namespace, name)
-        return Policy(kind, namespace, name, uid, tuple(made), options=said.options, audit=said.audit)
+        spec = obj["spec"]
+        made = tuple(netpol.read_rules(spec, namespace, name))
+        unsupported = tuple(beyond.of_network_policy(spec))
+        return Policy(kind, namespace, name, uid, made, unsupported, said.options, said.audit)
     context = cilium.Context(kind, namespace, name)
     specs = list(cilium.specs(obj))
     read = (rule for path, spec in specs for rule in cilium.read_rules(spec, path, context))

@@ -52,10 +52,8 @@ def _folded(key: str) -> str:
     return ".".join(split_key(key))
 
 
-def selector(raw: Raw, path: str, sourced: bool = True) -> Iterator[Problem]:
-    """`sourced` keys carry a source (`k8s:app`), which is folded into the key (`k8s.app`) before it is checked."""
-
-    fold = _folded if sourced else str
+def selector(raw: Raw, path: str, fold: Callable[[str], str] = _folded) -> Iterator[Problem]:
+    """`fold` makes the key that is checked: in Cilium's selectors one with its source (`k8s:app` as `k8s.app`)."""
     prefix = "invalid label selector: "
     for key, value in (raw.get("matchLabels") or {}).items():
         folded = fold(key)
@@ -118,7 +116,7 @@ def _cidr_item(item: Raw, path: str) -> Iterator[Problem]:
     given = [item.get("cidr"), item.get("cidrGroupRef")]
     count = sum(1 for text in given if text) + ("cidrGroupSelector" in item)
     if "cidrGroupSelector" in item:
-        yield from selector(item["cidrGroupSelector"], f"{path}.cidrGroupSelector", sourced=False)
+        yield from selector(item["cidrGroupSelector"], f"{path}.cidrGroupSelector", "cidrgroup.{}".format)
     if count == 0:
         yield agent(path, "one of cidr, cidrGroupRef, or cidrGroupSelector is required")
         return
@@ -156,7 +154,7 @@ def _entity(name: str, path: str) -> Iterator[Problem]:
 def _service(item: Raw, path: str) -> Iterator[Problem]:
     if "k8sServiceSelector" in item:
         chosen = item["k8sServiceSelector"].get("selector") or {}
-        yield from selector(chosen, f"{path}.k8sServiceSelector.selector", sourced=False)
+        yield from selector(chosen, f"{path}.k8sServiceSelector.selector", str)
 
 
 def _peers(item: Raw, path: str, members: tuple[str, ...]) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from namewall.model.labels import CLUSTER, DEFAULT_CLUSTER, K8S, NAMESPACE, NAMESPACE_LABELS, split_key
+from namewall.model.nulls import drop_nulls
 from namewall.policy import beyond
 from namewall.policy.cilium import specs
 from namewall.policy.parse import API_VERSIONS
@@ -71,7 +72,7 @@ def convert(raw: Raw, to: str, lost: Lost) -> Raw:
     if raw["kind"] == to:
         return raw
     if raw["kind"] == NETPOL:
-        raw = _from_network_policy(raw, lost)
+        raw = _from_network_policy(drop_nulls(raw), lost)
     elif raw["kind"] == CCNP:
         raw = _namespaced(raw, lost)
     if to == NETPOL:

@@ -327,4 +327,8 @@ def test_invalid_input_exits_2(tmp_path: Path) -> None:
     wrong = write(tmp_path / "p.yaml", policy("wrong", [{"toFQDNs": [{"matchName": "a b"}]}]))
     assert run("diff", wrong, LAB).exit_code == 2
     assert run("diff", "-", "-").exit_code == 2
-    assert run("diff", str(tmp_path / "none.yaml"), LAB).exit_code == 2
+    missing = run("diff", str(tmp_path / "none.yaml"), wrong)
+    assert missing.exit_code == 2
+    assert "none.yaml: cannot be read" in missing.stderr
+    assert "p.yaml" in missing.stderr, "the other one is judged too"
+    assert "p.yaml" in run("lint", str(tmp_path / "none.yaml"), wrong).stderr

@@ -8,7 +8,7 @@ import pytest
 
 from namewall.policy import beyond
 from namewall.policy.parse import enforceable
-from tests.unit.policy.build import ccnp, egress, good
+from tests.unit.policy.build import ccnp, egress, good, netpol
 
 PORT = {"port": "80", "protocol": "TCP"}
 TAIL = " cannot be enforced by namewall; leave it out"
@@ -75,6 +75,28 @@ def test_a_host_policy_is_named_in_any_of_several_specs() -> None:
     obj["specs"] = [one, {"nodeSelector": {}, "ingress": [{}]}]
     assert told(obj) == {"specs[1].nodeSelector": "a host policy (nodeSelector)"}
     assert len(good(obj).rules) == 2
+
+
+def test_a_network_policy_for_pods_by_a_label_of_no_identity() -> None:
+    """By Kubernetes' words it is for those pods; here it would be for nobody, and leave them open."""
+    lost = "statefulset.kubernetes.io/pod-name"
+    expressions = [
+        {"key": "pod-template-hash", "operator": "In", "values": ["x"]},
+        {"key": "io.cilium.k8s.policy.serviceaccount", "operator": "Exists"},
+        {"key": "controller-uid", "operator": "DoesNotExist"},
+        {"key": "app", "operator": "Exists"},
+    ]
+    labels = {lost: "db-0", "app.kubernetes.io/name": "db"}
+    obj = netpol({"podSelector": {"matchLabels": labels, "matchExpressions": expressions}})
+    assert told(obj) == {
+        f"spec.podSelector.matchLabels[{lost}]": f"a label that is in no identity ({lost})",
+        "spec.podSelector.matchExpressions[0]": "a label that is in no identity (pod-template-hash)",
+        "spec.podSelector.matchExpressions[1]": (
+            "a label that is in no identity (io.cilium.k8s.policy.serviceaccount)"
+        ),
+    }
+    peers = [{"podSelector": {"matchLabels": {lost: "db-0"}}}]
+    assert told(netpol({"podSelector": {}, "ingress": [{"from": peers}]})) == {}
 
 
 @pytest.mark.parametrize(

@@ -481,3 +481,29 @@ def test_what_would_be_right_is_said_beside_the_usual_words(obj: dict[str, Any],
 def test_a_misspelt_word_is_named_and_needs_no_other_hint() -> None:
     (problem,) = bad(egress({"toEndpoints": [{"matchLabel": "x"}]}))
     assert (problem.meant, problem.hint) == ("matchLabels", "")
+
+
+def test_null_and_absent_are_one_in_a_network_policy() -> None:
+    """Kubernetes decodes its own types into Go's, where null is the empty value; a CRD's null is an error."""
+    rule = {"ports": [{"port": 80, "protocol": None, "endPort": None}], "from": None}
+    peer = {"podSelector": {"matchLabels": None, "matchExpressions": None}, "namespaceSelector": None}
+    spec = {"podSelector": None, "policyTypes": None, "ingress": [rule, {"from": [peer]}], "egress": None}
+    plain = {"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}, {"from": [{"podSelector": {}}]}]}
+    assert good(netpol(spec)) == good(netpol(plain))
+    lost, problems = parse(netpol({"podSelector": {"matchLabels": {"app": None}}}))
+    assert lost is None, "it would be for everybody"
+    assert [problem.path for problem in problems] == ["spec.podSelector.matchLabels.app"]
+    refused, problems = parse(cnp({"endpointSelector": {}, "egress": None}))
+    assert refused is None
+    assert [problem.path for problem in problems] == ["spec.egress"]
+
+
+@pytest.mark.parametrize(
+    ("key", "accepted"),
+    [("a" * 53, True), ("a" * 54, False), ("x.y/" + "a" * 60, True), ("-a", True), ("a-", False)],
+)
+def test_a_key_of_a_cidr_group_s_labels_is_checked_with_its_source(key: str, accepted: bool) -> None:
+    """As Cilium does: `cidrgroup.KEY`."""
+    chosen = {"cidrGroupSelector": {"matchLabels": {key: "x"}}}
+    policy, _ = parse(cnp({"endpointSelector": {}, "egress": [{"toCIDRSet": [chosen]}]}))
+    assert (policy is not None) is accepted
