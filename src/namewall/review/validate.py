@@ -5,7 +5,9 @@ Beside it stands what is valid but not enforceable here: `apply` refuses that, `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from namewall.model.documents import Document
@@ -95,18 +97,29 @@ def _read(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:
     return policy, problems, unenforceable
 
 
+MOST_SAID = 10_000
+"""Problems of one object's metadata; a label of a few bytes can have two."""
+
+
 def _metadata_problems(metadata: dict[str, Any]) -> list[Problem]:
     """What an API server says of metadata, whatever the kind. What is null counts as left out there."""
+    found = list(islice(_all_of_metadata(metadata), MOST_SAID + 1))
+    if len(found) > MOST_SAID:
+        found[-1] = Problem("metadata", f"more than {MOST_SAID} problems: the others are not said", "schema")
+    return found
+
+
+def _all_of_metadata(metadata: dict[str, Any]) -> Iterator[Problem]:
     given = {field: value for field, value in metadata.items() if value is not None}
-    problems = validate(METADATA, given, "metadata")
+    yield from validate(METADATA, given, "metadata")
+    yield from unknown_annotations(given)
     for field in ("labels", "annotations"):
         members = given.get(field)
         for key, value in members.items() if isinstance(members, dict) else ():
             if not isinstance(value, str | None):
-                problems.append(wrong_type(f"metadata.{field}[{key}]", value, "string"))
+                yield wrong_type(f"metadata.{field}[{key}]", value, "string")
     for fault in metadata_faults(given):
-        problems.append(Problem(fault.path, fault.message, "schema", hint=template_hint(fault.message)))
-    return problems + unknown_annotations(given)
+        yield Problem(fault.path, fault.message, "schema", hint=template_hint(fault.message))
 
 
 def _read_below_metadata(obj: Any) -> tuple[Policy | None, list[Problem], list[Problem]]:

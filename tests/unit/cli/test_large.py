@@ -45,12 +45,26 @@ def wrong_names(count: int) -> str:
     return POLICY.format(0) + "  - toFQDNs:\n" + names
 
 
+def wrong_labels(count: int) -> str:
+    labels = "".join(f"    _{number}: +\n" for number in range(24 * count))
+    return POLICY.format(0).replace("spec:\n", "  labels:\n" + labels + "spec:\n")
+
+
+MAKERS = {
+    "policies": policies,
+    "list": a_list,
+    "wrong": wrong_names,
+    "labels": wrong_labels,
+    "broken": policies,
+}
+
+
 @pytest.mark.parametrize(
     "count", [3_400, pytest.param(34_000, marks=pytest.mark.long)], ids=["a-megabyte", "ten-megabytes"]
 )
-@pytest.mark.parametrize("kind", ["policies", "list", "wrong", "broken"])
+@pytest.mark.parametrize("kind", MAKERS)
 def test_a_large_file_is_answered_in_time(kind: str, count: int, tmp_path: Path) -> None:
-    good = a_list(count) if kind == "list" else wrong_names(count) if kind == "wrong" else policies(count)
+    good = MAKERS[kind](count)
     text = good + "---\nkind: [\n" if kind == "broken" else good
     assert len(text) > count * 290
     path = tmp_path / "large.yaml"
@@ -73,6 +87,11 @@ def test_a_large_file_is_answered_in_time(kind: str, count: int, tmp_path: Path)
         assert len(lines) == 8 * count
         last = text.count("\n")
         assert lines[-1].startswith(f"{path}:{last}: spec.egress[1].toFQDNs[{8 * count - 1}].matchName: ")
+    elif kind == "labels":
+        assert len(lines) == 10_001
+        assert any(
+            line.endswith("metadata: more than 10000 problems: the others are not said") for line in lines
+        )
     elif kind == "broken":
         assert lines == [f"{path}:{text.count(chr(10)) + 1}: did not find expected node content"]
     else:
