@@ -123,6 +123,35 @@ def test_names_of_several_selectors_are_a_union() -> None:
     }
 
 
+def _port(port: str, name: str = "", **more: object) -> Raw:
+    item: Raw = {"ports": [{"port": port, "protocol": "UDP", **more}]}
+    return item | (
+        {"rules": {"dns": [{"matchName" if name != "*" else "matchPattern": name}]}} if name else {}
+    )
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        (_port("53", "a.test"), _port("53", endPort=54), {"a.test."}),
+        (_port("dns", "a.test"), _port("domain", "b.test"), {"a.test.", "b.test."}),
+        (_port("dns", "a.test"), _port("domain", "*"), "any"),
+        (_port("53", "a.test"), _port("dns", "b.test"), {"b.test."}),
+    ],
+)
+def test_of_ports_that_share_a_block_the_judged_stand_together(
+    one: Raw, other: Raw, names: object, turned: bool
+) -> None:
+    """But by a name alone, where both a name and the number have DNS rules (Cilium's behaviour)."""
+    server = [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}]
+    both = [other, one] if turned else [one, other]
+    policy = good(egress(*({"toEndpoints": server, "toPorts": [ports]} for ports in both)))
+    known = named_ports([("dns", "UDP", 53), ("domain", "UDP", 53)])
+    state = compile([policy], BACKEND, KNOWN, cluster_ports=known)
+    assert state.entries[PolicyKey(OUT, IdentityPeer(257), Protocol.UDP, 53, 16)].dns == names
+
+
 def test_named_ports_of_the_cluster_must_be_one_number() -> None:
     policy = good(
         egress({"toEntities": ["cluster"], "toPorts": [{"ports": [{"port": "web", "protocol": "TCP"}]}]})
