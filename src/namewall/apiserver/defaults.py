@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from namewall.apiserver.values import Object, dig
+from namewall.model.labels import METADATA_NAME
 
 
 def _defaults(obj: Object, **values: Any) -> None:
@@ -140,7 +141,7 @@ def _network_policy(obj: Object) -> None:
 
 def _namespace(obj: Object) -> None:
     labels = obj["metadata"].setdefault("labels", {})
-    labels["kubernetes.io/metadata.name"] = obj["metadata"].get("name", "")
+    labels[METADATA_NAME] = obj["metadata"].get("name", "")
     spec = obj.setdefault("spec", {})
     _defaults(spec, finalizers=["kubernetes"])
     _defaults(obj.setdefault("status", {}), phase="Active")

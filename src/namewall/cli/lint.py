@@ -47,7 +47,8 @@ def lint_command(files: tuple[str, ...], world: str | None, ignore: tuple[str, .
     invalid = [Invalid((each,)) for each in unread]
     invalid += [Invalid(tuple(one.complaints)) for one in (*scenarios, given) if one and one.complaints]
     rows: list[Row] = []
-    for policies, beside in [(placed, given), *((one.policies, one) for one in scenarios if one.scenario)]:
+    worlds = [(one.policies, one) for one in scenarios if one.scenario]
+    for policies, beside in [(placed, given), *worlds] if placed else worlds:
         found, refused = linted(policies, beside)
         rows += [row for row in found if row["rule"] not in ignore]
         invalid += refused

@@ -25,7 +25,7 @@ from typing import Any
 
 from namewall.model.labels import Labels
 from namewall.model.names import fqdn
-from namewall.model.net import Address, Direction, Protocol
+from namewall.model.net import Address, Direction, Protocol, never_granted
 from namewall.policy.decide import Decision, PeerFacts, decide
 from namewall.policy.lookup import ALLOWED, DNS_REFUSED, NO_POLICY, Verdict
 from namewall.policy.ports import NO_NAMES, NamedPorts
@@ -472,14 +472,6 @@ def is_cluster_dns(endpoint: Endpoint) -> bool:
     return endpoint.name == "kube-dns" or endpoint.own_labels.get("k8s-app") == "kube-dns"
 
 
-def never_granted(address: Address) -> bool:
-    """Addresses no DNS answer opens, besides the cluster's own (bpf/grants.h has the same list)."""
-    first = address.packed[0]
-    if address.version == 4:
-        return first in (0, 127) or first >= 224 or address.packed[:2] == b"\xa9\xfe"
-    return int(address) <= 1 or address.is_link_local or first == 0xFF or address.ipv4_mapped is not None
-
-
 def query_of(
     source: Party, target: Party, port: int, protocol: Protocol = Protocol.TCP, dns: str | None = None
 ) -> Query:
@@ -504,7 +496,6 @@ __all__ = [
     "ServicePort",
     "Side",
     "is_cluster_dns",
-    "never_granted",
     "protocol_name",
     "query_of",
 ]

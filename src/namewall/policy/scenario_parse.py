@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from namewall.model.errors import Problem
-from namewall.model.labels import Labels, identity_labels
+from namewall.model.labels import METADATA_NAME, Labels, identity_labels
 from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import near, or_meant
 from namewall.model.net import Address, Protocol
@@ -47,8 +47,6 @@ from namewall.policy.structural import parse_cidr, validate
 Row = Mapping[str, Any]
 
 DEFAULT = "default"
-METADATA_NAME = "kubernetes.io/metadata.name"
-"""The label that the API server gives every namespace."""
 
 _PROTOCOLS = {name: Protocol[name.upper()] for name in PROTOCOLS}
 _DEFAULT_PORTS = {Protocol.ICMP: 8, Protocol.ICMPV6: 128}

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from namewall.model.labels import CLUSTER, DEFAULT_CLUSTER, K8S, NAMESPACE, NAMESPACE_LABELS, split_key
+from namewall.model.labels import (
+    CLUSTER,
+    DEFAULT_CLUSTER,
+    K8S,
+    METADATA_NAME,
+    NAMESPACE,
+    NAMESPACE_LABELS,
+    NAMESPACE_NAME,
+    split_key,
+)
 from namewall.model.nulls import drop_nulls
 from namewall.policy import beyond
 from namewall.policy.cilium import specs
@@ -26,8 +35,6 @@ from namewall.review.wrong import Wrong
 
 Raw = dict[str, Any]
 CNP, CCNP, NETPOL = "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "NetworkPolicy"
-METADATA_NAME = "kubernetes.io/metadata.name"
-_NAME_LABEL = f"{NAMESPACE_LABELS}.{METADATA_NAME}"
 MOST_PORTS = 40
 """Of one toPorts item (the schema of Cilium's kinds)."""
 _TRANSPORTS = ("TCP", "UDP", "SCTP")
@@ -220,7 +227,7 @@ def _means_pods(selector: Raw) -> bool:
 
 
 def _names_namespace(key: str) -> bool:
-    return _is_namespace(key) or split_key(key) in (("any", _NAME_LABEL), (K8S, _NAME_LABEL))
+    return _is_namespace(key) or split_key(key) in (("any", NAMESPACE_NAME), (K8S, NAMESPACE_NAME))
 
 
 def _namespaces_of(selector: Raw) -> frozenset[str] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from namewall.model.labels import K8S, NAMESPACE, Labels, identity_labels
+from namewall.model.labels import K8S, METADATA_NAME, NAMESPACE, NAMESPACE_NAME, Labels, identity_labels
 from namewall.model.net import Direction
 from namewall.policy import beyond
 from namewall.policy.explain.anatomy import Catalog, PeerPart, PortPart, at, parts_of_ports
@@ -81,7 +81,7 @@ def subject_labels(subject: Any) -> Labels:
     for path, value in (("namespace", namespace), ("serviceAccount", account)):
         if not isinstance(value, str):
             raise Wrong("want a text", f"subject.{path}")
-    known = {"kubernetes.io/metadata.name": namespace, **of_namespace}
+    known = {METADATA_NAME: namespace, **of_namespace}
     return identity_labels(labels, namespace, known, account)
 
 
@@ -220,8 +220,8 @@ def _namespace(peers: Iterable[PeerSelector]) -> str | None:
 
 
 def _means_namespace(requirement: Requirement) -> bool:
-    wanted = (NAMESPACE, "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name")
-    return requirement.source in (K8S, "any") and requirement.key in wanted and requirement.operator == "In"
+    named = requirement.key in (NAMESPACE, NAMESPACE_NAME)
+    return requirement.source in (K8S, "any") and named and requirement.operator == "In"
 
 
 def _overrules(deny: Rule, edge: _Edge) -> bool:

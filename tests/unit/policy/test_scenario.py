@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from namewall.model.net import Protocol
+from namewall.model.net import Protocol, never_granted
 from namewall.policy.decide import PeerFacts
 from namewall.policy.expectation import differences
-from namewall.policy.scenario import Answer, Name, Node, Scenario, never_granted, query_of
+from namewall.policy.scenario import Answer, Name, Node, Scenario, query_of
 from namewall.policy.scenario_parse import parse_party, parse_scenario, parse_target
 from namewall.policy.scenario_schema import EXPECT, SCENARIO
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from namewall.model.labels import Labels
 from namewall.model.net import Direction, Protocol
+from namewall.policy.cilium import TRANSPORTS
 from namewall.policy.decide import PeerFacts, SubjectRules
 from namewall.policy.diff.peers import Peers
 from namewall.policy.diff.universe import Known, Universe
@@ -22,7 +23,7 @@ from namewall.policy.rules import Policy, Rule
 from namewall.policy.selectors import LabelSelector
 from namewall.policy.terms import INIT
 
-PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP, Protocol.ICMPV6)
+PROTOCOLS = (*TRANSPORTS, Protocol.ICMP, Protocol.ICMPV6)
 LAST = dict.fromkeys(PROTOCOLS, 65535) | {Protocol.ICMP: 255, Protocol.ICMPV6: 255}
 
 Value = tuple[Verdict, DnsRules | None]

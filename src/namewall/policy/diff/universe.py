@@ -26,6 +26,7 @@ from namewall.model.labels import (
     Labels,
 )
 from namewall.model.net import Address, Network
+from namewall.policy.cilium import TRANSPORTS
 from namewall.policy.decide import PeerFacts
 from namewall.policy.ports import NO_NAMES, NamedPorts, named_ports
 from namewall.policy.rules import LAST_PORT, Policy, dns_selectors, fqdn_selectors, policy_prefixes
@@ -38,7 +39,6 @@ RESERVED = {
     "health": Reserved.HEALTH,
     "ingress": Reserved.INGRESS,
 }
-L4_PROTOCOLS = ("TCP", "UDP", "SCTP")
 MOST_VALUES = 8
 """Representatives of one selector."""
 
@@ -79,7 +79,9 @@ def from_policies(policies: Iterable[Policy]) -> Universe:
     """Representatives of everything the policies tell apart."""
     known = list(policies)
     unnumbered = _unnumbered(known)
-    ports = named_ports((name, each, number) for number, name in unnumbered.items() for each in L4_PROTOCOLS)
+    ports = named_ports(
+        (name, each.name, number) for number, name in unnumbered.items() for each in TRANSPORTS
+    )
     labels: dict[Labels, None] = {}
     for policy in known:
         for rule in policy.rules:

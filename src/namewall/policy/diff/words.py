@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from namewall.model.net import Protocol
+from namewall.policy.cilium import TRANSPORTS
 from namewall.policy.diff.changes import LAST, PROTOCOLS, PortChange
 from namewall.policy.explain.words import PROTOCOL_NAMES, port_name
 from namewall.policy.rules import LAST_PORT
@@ -28,14 +29,14 @@ def _words(ports: list[PortChange], unnumbered: Mapping[int, str]) -> Iterator[s
         yield "every protocol"
         return
     spoken: dict[tuple[str, tuple[str, ...]], list[Protocol]] = {}
-    for protocol in PROTOCOLS[:3]:
+    for protocol in TRANSPORTS:
         for said_as in _spoken([(p.first, p.last) for p in ports if p.protocol is protocol], unnumbered):
             spoken.setdefault(said_as, []).append(protocol)
     for (where, without), protocols in spoken.items():
-        them = "ANY" if len(protocols) == 3 else ",".join(PROTOCOL_NAMES[p] for p in protocols)
+        them = "ANY" if len(protocols) == len(TRANSPORTS) else ",".join(PROTOCOL_NAMES[p] for p in protocols)
         yield f"{where}/{them} but {' and '.join(without)}" if without else f"{where}/{them}"
     for port in ports:
-        if port.protocol in (Protocol.ICMP, Protocol.ICMPV6):
+        if port.protocol not in TRANSPORTS:
             if port.first == 0 and port.last == LAST[port.protocol]:
                 yield PROTOCOL_NAMES[port.protocol]
             elif port.first == port.last:

@@ -111,6 +111,11 @@ class Catalog:
     def policies(self) -> tuple[Policy, ...]:
         return tuple(policy for policy in self._read if policy is not None)
 
+    @cached_property
+    def enforced(self) -> tuple[Rule, ...]:
+        """The rules that decide: those of policies in audit do not."""
+        return tuple(rule for policy in self.policies if not policy.audit for rule in policy.rules)
+
     def numbered(self) -> Iterator[tuple[int, Policy]]:
         """(index in `raws`, policy)."""
         return ((index, policy) for index, policy in enumerate(self._read) if policy is not None)

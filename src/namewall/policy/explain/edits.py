@@ -17,6 +17,7 @@ from typing import Any
 from namewall.model.labels import (
     CLUSTER,
     DEFAULT_CLUSTER,
+    METADATA_NAME,
     NAMESPACE,
     NAMESPACE_LABELS,
     Labels,
@@ -25,6 +26,7 @@ from namewall.model.labels import (
 )
 from namewall.model.names import NAME_CHARACTERS
 from namewall.model.net import Direction, Protocol
+from namewall.policy.cilium import TRANSPORTS
 from namewall.policy.explain.anatomy import Catalog, Raw, at, key_of, pointer
 from namewall.policy.explain.case import Case
 from namewall.policy.explain.words import PROTOCOL_NAMES, plain_labels
@@ -161,12 +163,11 @@ def _of_kind(
 
 def _is_closed(catalog: Catalog, subject: Labels, direction: Direction) -> bool:
     """Whether default deny is on already."""
-    rules = (rule for policy in catalog.policies if not policy.audit for rule in policy.rules)
-    return posture(selecting(rules, subject, direction), subject).default_deny
+    return posture(selecting(catalog.enforced, subject, direction), subject).default_deny
 
 
 def _unused_name(catalog: Catalog, case: Case) -> str:
-    """One that no object has, whatever its kind."""
+    """One that no policy has, whatever its kind."""
     egress = case.direction is Direction.EGRESS
     slug = _slug(f"{case.who} {'to' if egress else 'from'} {case.name or case.whom}")
     used = {policy.name for policy in catalog.policies}
@@ -265,7 +266,7 @@ def icmp_field(case: Case) -> Raw:
 
 
 def _network_policy_ports(case: Case) -> Iterator[tuple[Raw, int]]:
-    if case.protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP) and 0 < case.port < ALL_PORTS:
+    if case.protocol in TRANSPORTS and 0 < case.port < ALL_PORTS:
         yield {"port": case.port, "protocol": PROTOCOL_NAMES[Protocol(case.protocol)]}, 1
 
 
@@ -352,8 +353,8 @@ def _network_policy_peers(case: Case, side: str, namespace: str) -> Iterator[tup
             for (source, key), value in sorted(labels.items())
             if source == "k8s" and key.startswith(prefix)
         }
-        metadata = "kubernetes.io/metadata.name"
-        chosen = {metadata: of_namespace[metadata]} if metadata in of_namespace else of_namespace
+        named = METADATA_NAME in of_namespace
+        chosen = {METADATA_NAME: of_namespace[METADATA_NAME]} if named else of_namespace
         entry["namespaceSelector"] = {"matchLabels": chosen} if chosen else {}
     yield side, entry, 1
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from namewall.model.net import Direction, Protocol
+from namewall.model.net import Direction, Protocol, never_granted
 from namewall.policy.decide import PeerFacts
 from namewall.policy.expand import CidrGroup
 from namewall.policy.explain.anatomy import Catalog, Raw, key_of
@@ -31,7 +31,6 @@ from namewall.policy.scenario import (
     Query,
     Scenario,
     Side,
-    never_granted,
     query_of,
 )
 from namewall.policy.structural import parse_cidr

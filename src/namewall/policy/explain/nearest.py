@@ -45,22 +45,20 @@ def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
     if decision.reason != POLICY_DENIED:
         return None
     best: tuple[tuple[int, int, float], Rule] | None = None
-    for policy in catalog.policies:
-        for rule in () if policy.audit else policy.rules:
-            if rule.deny or rule.direction is not case.direction:
-                continue
-            distance = _distance(case, rule)
-            if distance is not None and (best is None or distance < best[0]):
-                best = distance, rule
+    for rule in catalog.enforced:
+        if rule.deny or rule.direction is not case.direction:
+            continue
+        distance = _distance(case, rule)
+        if distance is not None and (best is None or distance < best[0]):
+            best = distance, rule
     return _only_denies(catalog, case) if best is None else _missed(catalog, case, best[1])
 
 
 def _only_denies(catalog: Catalog, case: Case) -> Nearest | None:
     """Where no rule allows anything: the one that turned on default deny and means nobody."""
-    for policy in catalog.policies:
-        for rule in () if policy.audit else selecting(policy.rules, case.subject, case.direction):
-            if rule.default_deny:
-                return Nearest(rule.origin, rule.origin.rule, [], case.whom)
+    for rule in selecting(catalog.enforced, case.subject, case.direction):
+        if rule.default_deny:
+            return Nearest(rule.origin, rule.origin.rule, [], case.whom)
     return None
 
 

@@ -57,11 +57,7 @@ _Said = tuple[Kind, str, tuple[RuleOrigin, ...]]
 
 def _steps(catalog: Catalog, case: Case, decision: Decision) -> Iterator[_Said]:
     way = case.direction.name.lower()
-    rules = selecting(
-        (rule for policy in catalog.policies if not policy.audit for rule in policy.rules),
-        case.subject,
-        case.direction,
-    )
+    rules = selecting(catalog.enforced, case.subject, case.direction)
     origins = tuple(rule.origin for rule in rules)
     policies = {(o.kind, o.namespace, o.name): None for o in origins}
     if decision.reason == NO_POLICY:

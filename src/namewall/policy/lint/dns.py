@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from namewall.model.labels import NAMESPACE, NAMESPACE_LABELS, RESERVED, Labels, identity_labels
+from namewall.model.labels import NAMESPACE, NAMESPACE_NAME, RESERVED, Labels, identity_labels
 from namewall.model.names import fqdn
 from namewall.model.near import near
 from namewall.model.net import Direction, Protocol
@@ -14,7 +14,7 @@ from namewall.policy.decide import PeerFacts, SubjectRules
 from namewall.policy.diff.universe import SOME_NAME, sample_names
 from namewall.policy.explain.anatomy import parts_of_ports
 from namewall.policy.lint.contained import is_world, own_requirements, peer_within, port_within, ports_meet
-from namewall.policy.lint.finding import METADATA_NAME, Finding, Project, Severity, in_namespace
+from namewall.policy.lint.finding import Finding, Project, Severity, in_namespace
 from namewall.policy.lookup import DNS_REFUSED, NO_POLICY
 from namewall.policy.patterns import Pattern, normalize
 from namewall.policy.rules import PortMatch, Rule
@@ -127,7 +127,7 @@ def _misplaced(peer: PeerSelector, rule: Rule) -> frozenset[str]:
     if rule.direction is not Direction.EGRESS or not isinstance(peer, LabelSelector):
         return frozenset()
     asked = {r.key: r.values for r in peer.requirements if r.operator == "In"}
-    spaces = asked.get(f"{NAMESPACE_LABELS}.{METADATA_NAME}") or asked.get(NAMESPACE) or frozenset()
+    spaces = asked.get(NAMESPACE_NAME) or asked.get(NAMESPACE) or frozenset()
     if "kube-dns" not in asked.get("k8s-app", ()) or KUBE_SYSTEM in spaces:
         return frozenset()
     return frozenset(s for s in spaces if s == rule.origin.namespace or near(s, (KUBE_SYSTEM,)))

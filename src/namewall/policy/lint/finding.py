@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from namewall.model.labels import K8S, NAMESPACE, Labels
+from namewall.model.labels import K8S, METADATA_NAME, NAMESPACE, Labels
 from namewall.model.net import Direction
 from namewall.policy.diff.universe import representatives
 from namewall.policy.explain.anatomy import Catalog, Raw, at
@@ -140,7 +140,3 @@ def in_namespace(kind: str, namespace: str) -> str:
     if kind == "NetworkPolicy":
         return f"namespaceSelector: {{matchLabels: {{{METADATA_NAME}: {namespace}}}}}"
     return f"{K8S}:{NAMESPACE}: {namespace}"
-
-
-METADATA_NAME = "kubernetes.io/metadata.name"
-"""A label that Kubernetes gives every namespace: its name."""

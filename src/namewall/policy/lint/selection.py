@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from namewall.model.labels import NAMESPACE, RESERVED, is_relevant, split_key
+from namewall.model.labels import METADATA_NAME, NAMESPACE, RESERVED, is_relevant, split_key
 from namewall.model.net import Direction
 from namewall.policy.decide import PeerFacts
 from namewall.policy.explain.anatomy import PeerPart, key_of
 from namewall.policy.explain.words import policy_name
 from namewall.policy.lint.contained import is_world, own_requirements
-from namewall.policy.lint.finding import METADATA_NAME, Finding, Project, in_namespace
+from namewall.policy.lint.finding import Finding, Project, in_namespace
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import RESERVED_NAMES, Endpoint, Scenario
 from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, LabelSelector
