@@ -20,13 +20,15 @@ check: setup-test   ## formatting, lint, layers, types
 
 # What needs nothing of the host runs on all cores; the rest shares the kernel, and runs one by one (tests/conftest.py).
 TOGETHER := -n auto --dist worksteal
+# Where single tests take half an hour, no core is given a second one while another is idle.
+ONE_BY_ONE := -n auto --dist load --maxschedchunk 1
 
 test: check         ## everything that ends within 20 minutes on 2 cores
 	$(PY) -m pytest -m "not long and not host" $(TOGETHER) $(ARGS)
 	$(PY) -m pytest -m "not long and host" $(ARGS)
 
 test-long: check    ## all of it, what policy means over 100,000 generated worlds, the tools that read it over 10,000
-	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest -m "not host" $(TOGETHER) $(ARGS)
+	NAMEWALL_EXAMPLES=100000 $(PY) -m pytest -m "not host" $(ONE_BY_ONE) $(ARGS)
 	$(PY) -m pytest -m host $(ARGS)
 
 mutants: setup-test  ## one-line mutants of what decides; ARGS="--sample 100" for some of them
