@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 from namewall.model.errors import Problem
+from namewall.model.kube_names import label_problems
 from namewall.model.labels import METADATA_NAME, Labels, identity_labels
 from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import near, or_meant
@@ -212,6 +213,7 @@ class _Reader:
         ]
         if "at" in document:
             self._finite(document["at"], "at")
+        self._namespaces()
         return Scenario(
             policies=tuple(policies),
             expanded=expand(policies, [service.facts for service in services], groups),
@@ -265,6 +267,13 @@ class _Reader:
                 policies.append(policy)
                 results.append(PolicyResult(name, (), tuple(enforceable(policy))))
         return results, policies, groups
+
+    def _namespaces(self) -> None:
+        """A name that no namespace can have is a slip: no pod is there, and every answer would be about nobody."""
+        for member, key in (("namespaces", "name"), ("endpoints", "namespace"), ("services", "namespace")):
+            for index, row in enumerate(self.document.get(member, ())):
+                for problem in label_problems(row.get(key, DEFAULT)):
+                    self._say(f"{member}[{index}].{key}", f"`{row[key]}` is no namespace: {problem}")
 
     def _labels(self, own: Row, namespace: str, account: str = DEFAULT) -> Labels:
         known = self.namespaces.get(namespace, {METADATA_NAME: namespace})

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from namewall.model.documents import Document
+from namewall.model.kube_names import label_problems
 from namewall.policy.explain.anatomy import key_of
 from namewall.policy.explain.flow import Explanation, catalog_of, document, explain
 from namewall.policy.scenario_parse import protocol_of
@@ -74,6 +75,8 @@ class World:
         for key, text in (("namespace", namespace), ("name", value.get("name") or "")):
             if not isinstance(text, str):
                 raise Wrong("want a text", f"{path}.{key}")
+        for problem in label_problems(namespace):
+            raise Wrong(f"`{clean(namespace)}` is no namespace: {problem}", f"{path}.namespace")
         taken = {(row["namespace"], row["name"]) for row in self.document["endpoints"]}
         if self.live and (namespace, value.get("name")) in taken:
             return f"{namespace}/{value['name']}"

@@ -63,6 +63,9 @@ CLUSTER_DNS = {
             {"endpoints": [{"name": "a", "ips": ["10.0.0.1"]}, {"name": "b", "ips": ["10.0.0.1"]}]},
             "endpoints[1].ips: `10.0.0.1` belongs to `default/a` already",
         ),
+        ({"endpoints": [{"name": "a", "namespace": "Red"}]}, "endpoints[0].namespace: `Red` is no namespace"),
+        ({"services": [{"name": "a", "namespace": "a.b"}]}, "services[0].namespace: `a.b` is no namespace"),
+        ({"namespaces": [{"name": "-red"}]}, "namespaces[0].name: `-red` is no namespace: a lowercase RFC"),
         ({"externals": [{"ip": "kubernetes.io"}]}, "externals[0].ip: `kubernetes.io` is no address"),
         (
             {"queries": [{"from": "a", "to": "a.b:1"}]},

@@ -139,6 +139,7 @@ def test_rules_have_their_lines() -> None:
         ({"from": {"name": "a.io"}, "to": {"name": "a.io"}}, "from"),
         ({"from": {"subject": {"namespace": [1]}}, "to": {"name": "a.io"}}, "from.subject.namespace"),
         ({"from": {"subject": {"name": {}}}, "to": {"subject": {"name": [1]}}}, "to.subject.name"),
+        ({"to": {"subject": {"namespace": "Bad NS"}}}, "to.subject.namespace"),
         ({"from": {"subject": 3}, "to": {"name": "a.io"}}, "from.subject"),
         ({"from": {"subject": {"labels": 3}}, "to": {"name": "a.io"}}, "endpoints[0].labels"),
     ],
