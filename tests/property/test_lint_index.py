@@ -9,7 +9,7 @@ from hypothesis import event, given
 from namewall.model.net import Direction, Protocol
 from namewall.policy.decide import SubjectRules
 from namewall.policy.explain.anatomy import Catalog
-from namewall.policy.lint.contained import rule_within, world_families
+from namewall.policy.lint.contained import peer_within, rule_within, world_families
 from namewall.policy.lint.dns import _asking
 from namewall.policy.lint.finding import Project
 from tests.property.examples import RELAXED
@@ -29,6 +29,9 @@ def test_no_wider_rule_is_left_out(raws: list[dict[str, Any]]) -> None:
         assert [each for each in around if each in near] == near, "in their order"
         if len(within) > 1:
             event("another rule says it")
+        for peer in rule.peers:
+            holding = {other for _, each in around for other in each.peers if peer_within(peer, other)}
+            assert holding <= set(project.index(rule).peers(peer))
         open_ones = [each for each in around if any(world_families(peer) for peer in each[1].peers)]
         assert project.open_around(rule) == open_ones
 

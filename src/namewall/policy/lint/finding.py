@@ -15,13 +15,13 @@ from namewall.model.labels import K8S, METADATA_NAME, NAMESPACE, Labels
 from namewall.model.net import Direction
 from namewall.policy.diff.universe import representatives
 from namewall.policy.explain.anatomy import Catalog, Raw, at
-from namewall.policy.lint.contained import world_families
+from namewall.policy.lint.contained import form_within, world_families
 from namewall.policy.lint.subjects import Subjects
 from namewall.policy.lint.suffixes import Suffixes
 from namewall.policy.lint.wider import Wider
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import Scenario
-from namewall.policy.selectors import LabelSelector
+from namewall.policy.selectors import FqdnSelector, LabelSelector
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -88,10 +88,19 @@ class Project:
 
     def wider(self, rule: Rule) -> list[tuple[int, Rule]]:
         """Those of `around` that may say all that the rule says."""
+        return self.index(rule).candidates(rule)
+
+    def name_is_said(self, rule: Rule, form: str) -> bool:
+        """Whether `around` has a name or pattern for all that a form (of policy.patterns) matches."""
+        said = self.index(rule).peers(FqdnSelector(form))
+        return any(isinstance(peer, FqdnSelector) and form_within(form, peer.form) for peer in said)
+
+    def index(self, rule: Rule) -> Wider:
+        """Of `around`."""
         around = self.around(rule)
         if id(around) not in self._wider:
             self._wider[id(around)] = Wider(around)
-        return self._wider[id(around)].candidates(rule)
+        return self._wider[id(around)]
 
     def open_around(self, rule: Rule) -> list[tuple[int, Rule]]:
         """Those of `around` that let out to the world."""

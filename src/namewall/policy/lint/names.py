@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from namewall.model.net import Direction
 from namewall.policy.explain.words import rule_name
-from namewall.policy.lint.contained import form_within, port_within, world_families
+from namewall.policy.lint.contained import port_within, world_families
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.patterns import SUBDOMAINS, Pattern, normalize
 from namewall.policy.rules import Rule
@@ -147,8 +147,7 @@ def one_level(project: Project) -> Iterator[Finding]:
         name = apex[:-1]
         if project.suffixes.opened_by(form) or _is_in_cluster(name.split(".")):  # there is more to say of it
             continue
-        mine = [p.form for _, one in project.around(rule) for p in one.peers if isinstance(p, FqdnSelector)]
-        if not any(form_within(apex, other) for other in mine):
+        if not project.name_is_said(rule, apex):
             strangers = project.suffixes.opened_by(f"{SUBDOMAINS}.{apex}")
             yield Finding(
                 "one-level",
