@@ -6,8 +6,9 @@
 
 A mutant is one small change of the syntax tree: a comparison turned, `and` for `or`, a condition negated or left out,
 a constant moved by one, a statement skipped, None returned. Each runs in a forked copy of one process that has the
-test tools loaded, against the quick tests of FIRST and THEN, fixed seeds, first failure ends it. Those that live and
-why are in spec/mutants-alive.yaml, found by file, function and change, not by line, so that the list survives edits.
+test tools loaded, a copy a core, against the quick tests of FIRST and THEN, fixed seeds, first failure ends it. Those
+that live and why are in spec/mutants-alive.yaml, found by file, function and change, not by line, so that the list
+survives edits.
 
 Exit code 1 if one lives without a reason, or if a reason is for a mutant that does not live or is no more.
 Why not a library: mutmut, by its own pages, numbers mutants instead of naming them and leaves code outside functions
@@ -26,7 +27,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -70,6 +71,7 @@ WORLDS = "160"
 """NAMEWALL_EXAMPLES."""
 LIMIT = 30
 """Seconds of processor time after which a mutant that does not end counts as killed."""
+CORES = os.cpu_count() or 1
 
 
 def path_of(target: str) -> Path:
@@ -157,6 +159,7 @@ class Mutant:
         return f"{self.target} {self.function}: {self.change}"
 
 
+Numbered = tuple[int, Mutant]
 Place = Callable[[ast.AST], None]
 
 
@@ -269,21 +272,36 @@ def run_tests(change: Changed | None) -> int:
     return int(pytest.main([*quiet, *FIRST])) or int(pytest.main([*quiet, *THEN]))
 
 
-def forked(change: Changed | None) -> bool:
-    """Whether the tests pass with the mutant: it lives."""
+def forked(change: Changed | None) -> int:
+    """The copy that runs the tests."""
     child = os.fork()
-    if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
-        code = 1
-        try:
-            code = run_tests(change)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == 0
+    if child:
+        return child
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT, LIMIT))
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    code = 1
+    try:
+        code = run_tests(change)
+    finally:
+        os._exit(code)
+
+
+def tried(changes: Iterable[tuple[Numbered, Changed]]) -> Iterator[tuple[Numbered, bool]]:
+    """Whether the tests pass with the mutant: it lives. In the order in which the copies end."""
+    running: dict[int, Numbered] = {}
+
+    def ended() -> tuple[Numbered, bool]:
+        child, status = os.wait()
+        return running.pop(child), os.waitstatus_to_exitcode(status) == 0
+
+    for mutant, change in changes:
+        running[forked(change)] = mutant
+        if len(running) == CORES:
+            yield ended()
+    while running:
+        yield ended()
 
 
 def reasons() -> dict[str, str]:
@@ -300,7 +318,6 @@ def main() -> int:
     parser.add_argument("target", nargs="*", choices=[[], *TARGETS], help="files; all when left out")
     parser.add_argument("--sample", type=int, default=0, help="run so many, evenly spread")
     parser.add_argument("--skip", type=int, default=0, help="begin the sample at this one")
-    parser.add_argument("--part", default="1/1", help="`1/2` is the first of two halves, for two processes")
     parser.add_argument("--list", action="store_true", help="only name them")
     parser.add_argument(
         "--again", type=Path, help="only those that an earlier run's output, in this file, had alive"
@@ -322,14 +339,12 @@ def main() -> int:
         mutants = [mutant for mutant in mutants if f": {mutant.key} (line" in before]
     if options.sample:
         mutants = mutants[options.skip :: max(1, len(mutants) // options.sample)][: options.sample]
-    part, parts = map(int, options.part.split("/"))
-    mutants = mutants[part - 1 :: parts]
     if options.list:
         print(*(f"{mutant.line:5} {mutant.key}" for mutant in mutants), sep="\n")
         return 0
     prepare(options.worlds)
     began = time.monotonic()
-    if not forked(None):
+    if os.waitpid(forked(None), 0)[1] != 0:
         print("the tests fail without a mutant, so they could not tell one", file=sys.stderr)
         return 1
     print(f"{len(mutants)} mutants; the tests take {time.monotonic() - began:.1f} s", flush=True)
@@ -337,15 +352,20 @@ def main() -> int:
     ran: Counter[str] = Counter()
     wanted = set(mutants)
     trees = (pair for target in chosen for pair in mutants_of(target) if pair[0] in wanted)
-    for number, (mutant, tree) in enumerate(trees, 1):
-        ran[mutant.target] += 1
-        if forked(Changed(mutant.target, tree)):
+
+    def changes() -> Iterator[tuple[Numbered, Changed]]:
+        for number, (mutant, tree) in enumerate(trees, 1):
+            if options.minutes and time.monotonic() - began > options.minutes * 60:
+                print(f"time is up after {number - 1} of {len(mutants)}")
+                return
+            ran[mutant.target] += 1
+            yield (number, mutant), Changed(mutant.target, tree)
+
+    for (number, mutant), lives in tried(changes()):
+        if lives:
             alive.append(mutant)
             mark = "alive, with a reason" if mutant.key in known else "ALIVE"
             print(f"{mark}: {mutant.key} (line {mutant.line}; {number} of {len(mutants)})", flush=True)
-        if options.minutes and time.monotonic() - began > options.minutes * 60:
-            print(f"time is up after {number} of {len(mutants)}")
-            break
     unexplained = [mutant for mutant in alive if mutant.key not in known]
     killed = sorted({m.key for m in mutants[: sum(ran.values())]} & set(known) - {m.key for m in alive})
     for key in killed:
