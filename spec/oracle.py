@@ -8,7 +8,7 @@ namespaces, entities, ports, names and precedence are all said again. Each funct
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -165,18 +165,12 @@ def answer(
         host = peer.is_host and direction is Direction.INGRESS
         by("5.4" if host else "5.5")
         return Answer(allowed=host)
-    judged_by_name = {
-        span
-        for rule, each, span in spans
-        if default_deny and not rule.deny and rule.peers and each.names is not None and each.name
-    }
     judged = {
         (*span, each.name)
         for rule, each, span in spans
         if not rule.deny and rule.peers and each.names is not None
     }
-    judged -= {(*span, "") for span in judged_by_name}
-    return may_ask(stand(allows, port), allows, judged_by_name, judged, question)
+    return may_ask(allows, judged, default_deny, port, question)
 
 
 @dataclass(frozen=True)
@@ -191,55 +185,42 @@ class Allow:
         return (*self.span, self.port.name)
 
 
-def stand(allows: list[Allow], port: int) -> list[Allow]:
+def may_ask(
+    allows: list[Allow], judged: set[Any], default_deny: bool, port: int, question: str | None
+) -> Answer:
     longest = max(length(allow.span, port) for allow in allows)
     standing = [allow for allow in allows if length(allow.span, port) == longest]
-    specific = [allow for allow in standing if allow.as_class != "any"]
-    if specific and len(specific) < len(standing):
+    lists = {l4 for l4 in judged if length(l4[:3], port) == longest}
+    by_name = {l4 for l4 in lists if l4[3]}
+    if default_deny and by_name and by_name != lists:
+        by("6.5")
+        lists = by_name
+    specific = {allow.as_class for allow in standing if allow.as_class != "any"}
+    if specific and any(allow.as_class == "any" for allow in standing):
         by("5.3")
-    return specific or standing
-
-
-def may_ask(
-    standing: list[Allow], allows: list[Allow], by_name: set[Span], judged: set[Any], question: str | None
-) -> Answer:
-    kinds = sorted({allow.as_class for allow in standing})
-    said = [
-        items
-        for kind in kinds
-        if (items := said_to(kind, standing, allows, by_name)) is not None
-        or any(allow.l4 in judged for allow in standing if allow.as_class == kind)
-    ]
-    if len(said) < len(kinds):
+    said = [items for kind in specific or {"any"} for items in said_to(kind, standing, lists)]
+    if 0 < len(said) < len(specific):
         by("6.8")
     if all(items is None for items in said):
         return Answer(allowed=True)
-    if len(kinds) > 1:
+    if len(specific) > 1:
         by("6.4")
     by("6.1")
     items_said = {item for items in said for item in (("*",) if items is None else items)}
     return Answer(True, True, question is None or any(passes(item, question) for item in items_said))
 
 
-def said_to(
-    kind: str, standing: list[Allow], allows: list[Allow], by_name: set[Span]
-) -> tuple[str, ...] | None:
-    """What one class of the peer may ask; None if nothing is judged."""
-    judged: list[tuple[str, ...]] = []
-    l4s = {allow.l4 for allow in standing if allow.as_class == kind}
-    for l4 in l4s:
-        together = [allow for allow in allows if allow.l4 == l4 and allow.as_class in (kind, "any")]
-        if all(allow.names is None for allow in together):
-            continue
+def said_to(kind: str, standing: list[Allow], lists: set[Any]) -> Iterator[tuple[str, ...] | None]:
+    """What one class of the peer may ask: some names, every one unjudged (None), or no word of it."""
+    together = [allow for allow in standing if allow.as_class in (kind, "any")]
+    listed = [allow for allow in together if allow.l4 in lists]
+    if any(allow.names is not None for allow in together):
         by("6.2")
-        if not l4[3] and l4[:3] in by_name:
-            by("6.5")
-            judged.append(())
-        else:
-            judged.extend(("*",) if allow.names is None else allow.names for allow in together)
-    if judged and len(l4s) > 1:
-        by("6.3")
-    return tuple(item for items in judged for item in items) if judged else None
+        if len(listed) < len(together):
+            by("6.3")
+        yield tuple(item for allow in listed for item in (("*",) if allow.names is None else allow.names))
+    elif any(allow.as_class == kind for allow in listed):
+        yield None
 
 
 def passes(form: str, question: str) -> bool:

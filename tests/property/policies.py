@@ -335,7 +335,7 @@ NETWORK_PORTS = tuple(
     for port in ({"port": 80}, {"port": 52, "endPort": 54}, {"port": "dns"}, {})
     for protocol in ("TCP", "UDP", "SCTP", None)
 )
-NETWORK_PEERS_CHOSEN = st.sampled_from((*((),) * 30, *_pairs(*NETWORK_PEERS)))
+NETWORK_PEERS_CHOSEN = st.sampled_from((*((),) * 12, *_pairs(*NETWORK_PEERS)))
 NETWORK_PORTS_CHOSEN = st.sampled_from((*(None,) * len(NETWORK_PORTS), *NETWORK_PORTS))
 
 

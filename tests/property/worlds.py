@@ -60,7 +60,7 @@ class World:
         object.__setattr__(self, "policies", expanded)
 
 
-worlds = st.builds(World, raw_policies(), addressed=one(True, True, False))
+worlds = st.builds(World, raw_policies(), addressed=one(True, False))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from namewall.policy.map_state import (
 from namewall.policy.ports import L4, NO_NAMES, PORT_BITS, NamedPorts, blocks, names_for
 from namewall.policy.rules import Policy, Rule, policy_prefixes
 from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, PeerSelector
-from namewall.policy.terms import Filters, Posture, collect, dns_union, judging, posture
+from namewall.policy.terms import Filters, Posture, collect, judging, names_of, posture, telling
 
 ANY_PEER = AnyPeer()
 HOST, CLOSED = IdentityPeer(Reserved.HOST), IdentityPeer(Reserved.CLOSED)
@@ -79,10 +79,10 @@ class Side:
     stance: Posture
     allows: Filters
     denies: Filters
-    judging: frozenset[L4]
-    """The L4s at which some selector has DNS rules."""
+    tell: Mapping[Block, frozenset[L4]]
+    """Where some selector has DNS rules, and which L4s tell there what may be asked."""
     judged: frozenset[Block]
-    """Their blocks."""
+    """Where the wildcard has them: a plain allow of the same block is nothing beside it."""
 
     def selectors(self) -> set[PeerSelector]:
         return {
@@ -104,9 +104,16 @@ def sides(
         mine = [rule for rule in known if rule.direction is direction]
         stance = posture(mine, subject)
         allows, denies = collect(mine, names, stance) if stance.enforced else ({}, {})
-        asking = frozenset(l4 for l4, terms in allows.items() if judging(terms))
-        blocks_of = frozenset(block for l4 in asking for block in _blocks(l4))
-        return Side(direction, stance, allows, denies, asking, blocks_of)
+        asking: dict[Block, set[L4]] = {}
+        judged: set[Block] = set()
+        for l4, terms in allows.items():
+            if judging(terms):
+                for block in _blocks(l4):
+                    asking.setdefault(block, set()).add(l4)
+                if WILDCARD in terms and terms[WILDCARD].judged:
+                    judged.update(_blocks(l4))
+        tell = {block: telling(l4s, stance) for block, l4s in asking.items()}
+        return Side(direction, stance, allows, denies, tell, frozenset(judged))
 
     return side(Direction.INGRESS), side(Direction.EGRESS)
 
@@ -132,38 +139,37 @@ def _rows(side: Side, selectors: Iterable[PeerSelector]) -> dict[Block, PolicyEn
             if term := terms.get(selector):
                 for block in _blocks(l4):
                     denies.setdefault(block, set()).update(term.origins)
-    allows: dict[Block, tuple[DnsRules | None, set[RuleOrigin]]] = {}
+    allows: dict[Block, set[RuleOrigin]] = {}
+    judged: set[Block] = set()
     speaking: set[Block] = set()
     for l4, terms in side.allows.items():
         parts = [term for selector in chosen if (term := terms.get(selector))]
         if not parts:
             continue
-        # Whatever selects a peer there speaks of names, the wildcard too.
-        wild = terms.get(WILDCARD)
-        dns = dns_union(parts if wild is None or wild in parts else [*parts, wild])
         origins = set().union(*(term.origins for term in parts))
-        if l4 in side.judging and any(term.plain for term in parts):
-            speaking.update(_blocks(l4))
         for block in _blocks(l4):
-            known = allows.get(block)
-            # Another L4 has this very block (the end of a range): there the one with DNS rules stands.
-            allows[block] = (
-                (dns, origins) if known is None else (_stricter(known[0], dns), known[1] | origins)
-            )
+            allows.setdefault(block, set()).update(origins)
+            if block in side.tell:
+                if any(term.judged for term in parts):
+                    judged.add(block)
+                if l4 in side.tell[block]:
+                    speaking.add(block)
     rows = {
         block: PolicyEntry(deny=True, origins=tuple(sorted(origins))) for block, origins in denies.items()
     }
-    for block, (dns, origins) in allows.items():
+    for block, origins in allows.items():
         if not denies or not any(wider in denies for wider in _covering(*block)):
-            aside = dns is None and block in side.judged and block not in speaking
+            dns = _names(side, block, chosen) if block in judged or block in side.judged else None
+            aside = dns is None and block in side.tell and block not in speaking
             rows[block] = PolicyEntry(dns=dns, origins=tuple(sorted(origins)), aside=aside)
     return rows
 
 
-def _stricter(one: DnsRules | None, other: DnsRules | None) -> DnsRules | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return "any" if one == "any" or other == "any" else one | other
+def _names(side: Side, block: Block, chosen: Iterable[PeerSelector]) -> DnsRules:
+    """What may be asked there of a peer that these select, and with it the wildcard."""
+    selectors = {*chosen, WILDCARD}
+    told = (side.allows[l4] for l4 in side.tell[block])
+    return names_of(terms[selector] for terms in told for selector in selectors if selector in terms)
 
 
 def _covering(protocol: int, port: int, port_bits: int) -> Iterator[Block]:

@@ -6,7 +6,7 @@ numbers. Law: decide ≡ lookup(compile(…)) ≡ spec/oracle. Used by simulate,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from namewall.model.identity import Reserved
@@ -27,7 +27,17 @@ from namewall.policy.patterns import granted
 from namewall.policy.ports import L4, NO_NAMES, NamedPorts, names_for
 from namewall.policy.rules import Policy, Rule
 from namewall.policy.selectors import CidrSelector, FqdnSelector, LabelSelector, PeerSelector
-from namewall.policy.terms import Filters, Term, collect, dns_union, judging, posture, selecting
+from namewall.policy.terms import (
+    Filters,
+    Posture,
+    Term,
+    collect,
+    judging,
+    names_of,
+    posture,
+    selecting,
+    telling,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class SubjectRules:
         denying = [term for _, _, term in _hits(self._denies, peer, protocol, port)]
         if denying or (peer.closed and self._stance.default_deny):
             return Decision("deny", POLICY_DENY, _origins(denying))
-        decision = _allowed(self._allows, peer, protocol, port)
+        decision = _allowed(self._allows, self._stance, peer, protocol, port)
         if decision is None:
             if peer.host and self._direction is Direction.INGRESS:
                 return Decision("allow", ALLOWED)
@@ -161,38 +171,33 @@ def _hits(filters: Filters, peer: PeerFacts, protocol: int, port: int) -> list[t
     ]
 
 
-def _allowed(allows: Filters, peer: PeerFacts, protocol: int, port: int) -> Decision | None:
+def _allowed(allows: Filters, stance: Posture, peer: PeerFacts, protocol: int, port: int) -> Decision | None:
     hits = _hits(allows, peer, protocol, port)
     if not hits:
         return None
     longest = max(l4.rank_at(port) for l4, _, _ in hits)
     top = [hit for hit in hits if hit[0].rank_at(port) == longest]
     classes = {as_class for _, as_class, _ in top} - {"any"} or {"any"}
-    by_class = [
-        names
-        for as_class in classes
-        if (names := _names(top, as_class)) is not None or _speaks(top, as_class, allows)
-    ]
+    asking = (
+        l4
+        for l4, terms in allows.items()
+        if l4.covers(protocol, port) and l4.rank_at(port) == longest and judging(terms)
+    )
+    tell = telling(asking, stance)
+    said = [names for as_class in classes for names in _said(top, as_class, tell)]
     chosen = [term for _, as_class, term in top if as_class in classes]
-    return Decision("allow", ALLOWED, _origins(chosen), union(by_class))
+    return Decision("allow", ALLOWED, _origins(chosen), union(said))
 
 
-def _speaks(top: list[tuple[L4, Class, Term]], as_class: Class, allows: Filters) -> bool:
-    """Whether a plain allow of the class adds every name: only at an L4 with DNS rules."""
-    return any(found == as_class and term.plain and judging(allows[l4]) for l4, found, term in top)
-
-
-def _names(top: list[tuple[L4, Class, Term]], as_class: Class) -> DnsRules | None:
-    """What one class of the peer may be asked, over the L4s that are equally long at this port."""
-    by_l4: dict[L4, list[Term]] = {}
-    for l4, found, term in top:
-        if found == as_class:
-            by_l4.setdefault(l4, []).append(term)
-    for l4, found, term in top:
-        if found == "any" and as_class != "any" and l4 in by_l4:
-            by_l4[l4].append(term)
-    judged = [dns for terms in by_l4.values() if (dns := dns_union(terms)) is not None]
-    return union(judged) if judged else None
+def _said(
+    top: list[tuple[L4, Class, Term]], as_class: Class, tell: frozenset[L4]
+) -> Iterator[DnsRules | None]:
+    """What one class of the peer may be asked; None is every name without judgement, nothing is no word on names."""
+    speaking = [(l4, found, term) for l4, found, term in top if found in (as_class, "any")]
+    if any(term.judged for _, _, term in speaking):
+        yield names_of(term for l4, _, term in speaking if l4 in tell)
+    elif any(found == as_class and l4 in tell for l4, found, _ in speaking):
+        yield None
 
 
 def _origins(terms: Iterable[Term]) -> tuple[RuleOrigin, ...]:

@@ -6,7 +6,7 @@ the allows and denies by L4 and selector. The order of rules does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from namewall.model.labels import Labels
@@ -64,21 +64,30 @@ class Term:
             self.origins.add(origin)
 
 
-def dns_union(terms: Collection[Term]) -> DnsRules | None:
-    """What may be asked where these terms of one L4 all hold: None if none judges, a plain one adds every name."""
-    if not any(term.judged for term in terms):
-        return None
-    if any(term.plain or term.every_name for term in terms):
+def names_of(terms: Iterable[Term]) -> DnsRules:
+    """What may be asked where these terms say it together: a plain one adds every name."""
+    known = list(terms)
+    if any(term.plain or term.every_name for term in known):
         return "any"
-    return frozenset(name for term in terms for name in term.names)
+    return frozenset(name for term in known for name in term.names)
 
 
 Filters = dict[L4, dict[PeerSelector, Term]]
 
 
 def judging(terms: Mapping[PeerSelector, Term]) -> bool:
-    """Whether some selector has DNS rules at this L4: then those without let every name pass there."""
+    """Whether some selector has DNS rules at this L4."""
     return any(term.judged for term in terms.values())
+
+
+def telling(judging: Iterable[L4], stance: Posture) -> frozenset[L4]:
+    """Of the L4s with DNS rules at one block of ports, those that tell which names may be asked there.
+
+    In Cilium the proxy keeps one list of names for a port number, and a named port's is written last.
+    """
+    all_of_them = frozenset(judging)
+    named = frozenset(l4 for l4 in all_of_them if l4.name)
+    return named if named and stance.default_deny else all_of_them
 
 
 def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[Filters, Filters]:
@@ -98,20 +107,4 @@ def collect(rules: Iterable[Rule], names: NamedPorts, stance: Posture) -> tuple[
                 terms.setdefault(peer, Term()).say(dns, rule.origin)
     if stance.enforced and not stance.default_deny:
         allows.setdefault(ALL, {}).setdefault(WILDCARD, Term()).say(None, None)
-    if stance.default_deny:
-        _named_ports_judge_alone(allows)
     return allows, denies
-
-
-def _named_ports_judge_alone(allows: Filters) -> None:
-    """Where DNS rules stand both on a named port and on its number, only those on the name count.
-
-    In Cilium the proxy keeps one list of names for a port number, and the named filter's is written last.
-    """
-
-    by_name = {l4._replace(name="") for l4, terms in allows.items() if l4.name and judging(terms)}
-    for l4 in by_name & allows.keys():
-        if judging(allows[l4]):
-            # Judged, but with no names here: what is sent to judgement stays the same.
-            for selector, term in allows[l4].items():
-                allows[l4][selector] = Term(judged=term.judged, origins=term.origins)
