@@ -6,7 +6,7 @@ numbers. Law: decide ≡ lookup(compile(…)) ≡ spec/oracle. Used by simulate,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from namewall.model.identity import Reserved
@@ -20,7 +20,6 @@ from namewall.policy.lookup import (
     POLICY_DENY,
     Verdict,
     dns_passes,
-    union,
 )
 from namewall.policy.map_state import DnsRules, RuleOrigin
 from namewall.policy.patterns import granted
@@ -184,20 +183,10 @@ def _allowed(allows: Filters, stance: Posture, peer: PeerFacts, protocol: int, p
         if l4.covers(protocol, port) and l4.rank_at(port) == longest and judging(terms)
     )
     tell = telling(asking, stance)
-    said = [names for as_class in classes for names in _said(top, as_class, tell)]
     chosen = [term for _, as_class, term in top if as_class in classes]
-    return Decision("allow", ALLOWED, _origins(chosen), union(said))
-
-
-def _said(
-    top: list[tuple[L4, Class, Term]], as_class: Class, tell: frozenset[L4]
-) -> Iterator[DnsRules | None]:
-    """What one class of the peer may be asked; None is every name without judgement, nothing is no word on names."""
-    speaking = [(l4, found, term) for l4, found, term in top if found in (as_class, "any")]
-    if any(term.judged for _, _, term in speaking):
-        yield names_of(term for l4, _, term in speaking if l4 in tell)
-    elif any(found == as_class and l4 in tell for l4, found, _ in speaking):
-        yield None
+    judged = any(term.judged for _, _, term in top)
+    dns = names_of(term for l4, _, term in top if l4 in tell) if judged else None
+    return Decision("allow", ALLOWED, _origins(chosen), dns)
 
 
 def _origins(terms: Iterable[Term]) -> tuple[RuleOrigin, ...]:
