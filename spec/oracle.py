@@ -8,7 +8,7 @@ namespaces, entities, ports, names and precedence are all said again. Each funct
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -190,37 +190,24 @@ def may_ask(
 ) -> Answer:
     longest = max(length(allow.span, port) for allow in allows)
     standing = [allow for allow in allows if length(allow.span, port) == longest]
-    lists = {l4 for l4 in judged if length(l4[:3], port) == longest}
+    lists = {l4 for l4 in judged if length(l4, port) == longest}
     by_name = {l4 for l4 in lists if l4[3]}
     if default_deny and by_name and by_name != lists:
         by("6.5")
         lists = by_name
-    specific = {allow.as_class for allow in standing if allow.as_class != "any"}
-    if specific and any(allow.as_class == "any" for allow in standing):
+    classes_standing = {allow.as_class for allow in standing}
+    if "any" in classes_standing and len(classes_standing) > 1:
         by("5.3")
-    said = [items for kind in specific or {"any"} for items in said_to(kind, standing, lists)]
-    if 0 < len(said) < len(specific):
-        by("6.8")
-    if all(items is None for items in said):
+    if all(allow.names is None for allow in standing):
         return Answer(allowed=True)
-    if len(specific) > 1:
+    by("6.1", "6.2")
+    if len(classes_standing - {"any"}) > 1:
         by("6.4")
-    by("6.1")
-    items_said = {item for items in said for item in (("*",) if items is None else items)}
-    return Answer(True, True, question is None or any(passes(item, question) for item in items_said))
-
-
-def said_to(kind: str, standing: list[Allow], lists: set[Any]) -> Iterator[tuple[str, ...] | None]:
-    """What one class of the peer may ask: some names, every one unjudged (None), or no word of it."""
-    together = [allow for allow in standing if allow.as_class in (kind, "any")]
-    listed = [allow for allow in together if allow.l4 in lists]
-    if any(allow.names is not None for allow in together):
-        by("6.2")
-        if len(listed) < len(together):
-            by("6.3")
-        yield tuple(item for allow in listed for item in (("*",) if allow.names is None else allow.names))
-    elif any(allow.as_class == kind for allow in listed):
-        yield None
+    listed = [allow for allow in standing if allow.l4 in lists]
+    if len(listed) < len(standing):
+        by("6.3")
+    said = {item for allow in listed for item in (("*",) if allow.names is None else allow.names)}
+    return Answer(True, True, question is None or any(passes(item, question) for item in said))
 
 
 def passes(form: str, question: str) -> bool:
