@@ -3,7 +3,7 @@
 One longest-prefix match for each peer the packet has (its identity, its CIDR classes, each granted FQDN selector)
 and one for any peer. Any deny found wins. Among allows the longest L4 wins; equally long, a specific peer's
 beats any peer's; of several specific ones all speak: names are a union, and one without DNS rules beside one
-with them is every name, if it is of an L4 with DNS rules.
+with them is every name, unless it is aside: of an L4 that does not tell what may be asked there (terms.telling).
 """
 
 from __future__ import annotations
