@@ -19,7 +19,7 @@ _POLICY: Sequence[Column] = (
     ("PEER PODS", lambda row: row["peerEndpoints"]),
     ("PROTOCOL", lambda row: row["protocol"].lower()),
     ("PORT", lambda row: row["port"]),
-    ("ACTION", lambda row: row["action"]),
+    ("ACTION", lambda row: "allow aside" if row["aside"] else row["action"]),
     ("DNS NAMES", lambda row: row["dnsNames"]),
 )
 _GRANTS: Sequence[Column] = (

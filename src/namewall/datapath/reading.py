@@ -42,7 +42,8 @@ class EndpointPin:
 class PolicyPin:
     """A row of `policies`. `port` is 0 with 0 `port_bits` for every port; for ICMP it is the type.
 
-    `action` is allow, deny or dns (only questions pass, and of these `names`; ["*"]: all).
+    `action` is allow, deny or dns (only questions pass, and of these `names`; ["*"]: all). `aside`: it allows, and adds
+    no names to those that the dns entries of its peer list for the port.
     """
 
     policy: int
@@ -54,6 +55,7 @@ class PolicyPin:
     port_bits: int
     action: str
     names: tuple[str, ...]
+    aside: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class Pins:
                     max(0, length - layout.POLICY_WHOLE - 8),
                     action,
                     names,
+                    bool(flags & layout.POLICY_ASIDE),
                 )
             )
         return sorted(found, key=lambda r: (r.policy, r.direction, r.peer, r.protocol, r.port, r.port_bits))

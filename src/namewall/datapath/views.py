@@ -39,6 +39,7 @@ def policy_rows(pins: Pins, pods: Pods) -> list[Row]:
             "port": _ports(row.port, row.port_bits),
             "action": row.action,
             "dnsNames": list(row.names),
+            "aside": row.aside,
         }
         for row in pins.policies()
     ]

@@ -300,6 +300,43 @@ def test_the_kernels_tables_have_names(node: Node) -> None:
     _tables(node)
 
 
+def test_an_allow_beside_dns_rules_is_shown_as_aside(node: Node) -> None:
+    one = {"port": "53", "protocol": "UDP"}
+    policy = {
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumNetworkPolicy",
+        "metadata": {"name": "aside"},
+        "spec": {
+            "endpointSelector": {"matchLabels": {"app": "not-frontend"}},
+            "egress": [
+                {
+                    "toCIDR": ["198.51.100.52/32"],
+                    "toPorts": [{"ports": [one], "rules": {"dns": [{"matchName": "a.test"}]}}],
+                },
+                {"toCIDR": ["198.51.100.53/32"], "toPorts": [{"ports": [one | {"endPort": 54}]}]},
+            ],
+        },
+    }
+    (node.reader.directory / "aside.json").write_text(json.dumps(policy))
+    assert node.type("kubectl apply -f aside.json").code == 0
+    try:
+        assert node.type("kubectl wait --for=condition=Programmed cnp/aside").code == 0
+        rows = node.json("namewall bpf policy list -o json")
+        found = {
+            (row["peer"], row["port"]): (row["action"], row["aside"])
+            for row in rows
+            if row["peer"].startswith("cidr:198.51.100.")
+        }
+        assert found == {
+            ("cidr:198.51.100.52/32", "53"): ("dns", False),
+            ("cidr:198.51.100.53/32", "53"): ("allow", True),
+            ("cidr:198.51.100.53/32", "54"): ("allow", False),
+        }
+        assert "allow aside" in node.type("namewall bpf policy list").output
+    finally:
+        node.type("kubectl delete -f aside.json")
+
+
 def test_status_says_how_full_the_tables_are_and_who_is_enforced(node: Node) -> None:
     document = node.json("namewall status --verbose -o json")
     agent = document["agent"]
