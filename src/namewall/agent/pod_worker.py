@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from namewall.agent import pod_resolv
 from namewall.agent.pod_addresses import NoAddress
 from namewall.agent.pod_backoff import Backoff, restarts
+from namewall.agent.pod_host import PodHost
 from namewall.agent.pod_status import ContainerFacts, is_finished, pod_status, restart_count, waiting_status
 from namewall.kube.errors import ApiError, KubeError
 from namewall.kube.resources import PODS
 from namewall.runtime.base import ContainerState, Sandbox
 from namewall.runtime.pods import ConfigError, RuntimeFailure, StartError
-
-if TYPE_CHECKING:
-    from namewall.agent.pods import PodManager
 
 Object = dict[str, Any]
 log = logging.getLogger("namewall.agent.pods")
@@ -35,10 +34,10 @@ FIRST_RETRY, LAST_RETRY = 0.2, 10.0
 
 
 class PodWorker:
-    def __init__(self, manager: PodManager, pod: Object) -> None:
+    def __init__(self, host: PodHost, pod: Object) -> None:
         self.pod = pod
-        self._manager = manager
-        self._runtime = manager.runtime
+        self._host = host
+        self._runtime = host.runtime
         self._uid: str = pod["metadata"]["uid"]
         self._gone = False
         self._changed = asyncio.Event()
@@ -52,7 +51,7 @@ class PodWorker:
         self._blocked: tuple[str, str] | None = None
         """Why there is no sandbox."""
 
-    # --- told by the manager
+    # --- told of changes
 
     def update(self, pod: Object) -> None:
         if _version(pod) < _version(self.pod):
@@ -115,7 +114,7 @@ class PodWorker:
             await self._until_leaving()
             return False
         sandbox = await self._ensure_sandbox()
-        await self._manager.endpoints.ensure(sandbox, self.pod)
+        await self._host.endpoints.ensure(sandbox, self.pod)
         await self._runtime.open(sandbox)
         self._dirty.set()
         await self._run_containers(sandbox)
@@ -148,14 +147,14 @@ class PodWorker:
             if self._uid in self._runtime.uids():
                 log.info("pod %s lost its sandbox; making a new one", self._name)
                 await self._runtime.remove(self._uid)
-            sandbox = await self._runtime.create(self.pod, self._manager.allocate(), self._resolv_conf())
+            sandbox = await self._runtime.create(self.pod, self._host.allocate(), self._resolv_conf())
         self._sandbox, self._blocked = sandbox, None
         return sandbox
 
     def _resolv_conf(self) -> str:
         if self.pod["spec"].get("dnsPolicy") == "Default":
             return pod_resolv.of_the_host()
-        cluster = self._manager.cluster
+        cluster = self._host.cluster
         return pod_resolv.cluster_first(
             self.pod["metadata"]["namespace"], cluster.domain, cluster.dns_addresses
         )
@@ -198,7 +197,7 @@ class PodWorker:
 
     async def _back_off(self, name: str, state: ContainerState, backoff: Backoff) -> None:
         before = backoff.delay
-        wait = backoff.next(state.started_at, state.finished_at or 0, self._manager.now())
+        wait = backoff.next(state.started_at, state.finished_at or 0, time.time())
         if wait <= 0:
             return
         metadata = self.pod["metadata"]
@@ -207,7 +206,7 @@ class PodWorker:
         message = f"back-off {duration} restarting failed container={name} {where}"
         self._wait_for(name, "CrashLoopBackOff", message)
         about = f"pod {metadata['name']}_{metadata['namespace']}({self._uid})"
-        self._manager.event(
+        self._host.event(
             self.pod, "BackOff", f"Back-off restarting failed container {name} in {about}", "Warning", name
         )
         await asyncio.sleep(wait)
@@ -224,8 +223,8 @@ class PodWorker:
                     sandbox,
                     self.pod,
                     spec,
-                    node_name=self._manager.cluster.node_name,
-                    host_addresses=self._manager.node_addresses,
+                    node_name=self._host.cluster.node_name,
+                    host_addresses=self._host.node_addresses,
                     config_map=self._config_map,
                     attempt=None if ran_before is None else ran_before + 1,
                 )
@@ -255,7 +254,7 @@ class PodWorker:
         """All containers ended for good: the network goes, logs stay until the object does."""
         sandbox = self._runtime.owner(self._uid)
         if sandbox is not None:
-            await self._manager.endpoints.forget(sandbox)
+            await self._host.endpoints.forget(sandbox)
             await self._runtime.release(sandbox)
         await self._until_leaving()
 
@@ -266,13 +265,13 @@ class PodWorker:
             if not self._gone:
                 await self._write_status_now()
         if sandbox is not None:
-            await self._manager.endpoints.forget(sandbox)
+            await self._host.endpoints.forget(sandbox)
         if self._uid in self._runtime.uids():
             await self._runtime.remove(self._uid)
         metadata = self.pod["metadata"]
         while not self._gone:
             try:
-                await self._manager.client.delete(
+                await self._host.client.delete(
                     PODS, metadata["namespace"], metadata["name"], grace_period_seconds=0, uid=self._uid
                 )
                 return
@@ -344,7 +343,7 @@ class PodWorker:
         metadata = self.pod["metadata"]
         body = {"metadata": {"uid": self._uid}, "status": status}
         try:
-            stored_pod = await self._manager.client.patch(
+            stored_pod = await self._host.client.patch(
                 PODS, metadata["namespace"], metadata["name"], body, kind="strategic", subresource="status"
             )
         except ApiError as error:
@@ -356,7 +355,7 @@ class PodWorker:
             self.pod = stored_pod
 
     def _status(self) -> Object:
-        now = self._manager.now()
+        now = time.time()
         owner = self._sandbox or self._runtime.owner(self._uid)
         if owner is None:
             reason, message = self._blocked or ("ContainerCreating", "")
@@ -371,7 +370,7 @@ class PodWorker:
             )
             for spec in self.pod["spec"]["containers"]
         }
-        return pod_status(self.pod, facts, owner.addresses, self._manager.node_addresses, now)
+        return pod_status(self.pod, facts, owner.addresses, self._host.node_addresses, now)
 
     # --- words
 
@@ -382,7 +381,7 @@ class PodWorker:
     def _block(self, reason: str, message: str) -> None:
         # What `kubectl get pods` shows stays ContainerCreating, as with a kubelet; the Event tells.
         self._blocked = ("ContainerCreating", message)
-        self._manager.event(self.pod, reason, message, "Warning")
+        self._host.event(self.pod, reason, message, "Warning")
         self._dirty.set()
 
     def _wait_for(self, container: str, reason: str, message: str) -> None:
@@ -390,10 +389,10 @@ class PodWorker:
         self._dirty.set()
 
     def _event(self, reason: str, message: str, container: str, kind: str = "Normal") -> None:
-        self._manager.event(self.pod, reason, message, kind, container)
+        self._host.event(self.pod, reason, message, kind, container)
 
     def _config_map(self, name: str) -> Object | None:
-        return self._manager.config_map(self.pod["metadata"]["namespace"], name)
+        return self._host.config_map(self.pod["metadata"]["namespace"], name)
 
     # --- waiting
 

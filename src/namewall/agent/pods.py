@@ -14,40 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine, Sequence
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any
 
 from namewall.agent.pod_addresses import Addresses
-from namewall.agent.pod_worker import OURS, PodWorker
+from namewall.agent.pod_host import Endpoints
+from namewall.agent.pod_worker import PodWorker
 from namewall.kube.client import Client
 from namewall.kube.informer import Change, Informer
 from namewall.kube.resources import CONFIG_MAPS, PODS
 from namewall.model.cluster import Cluster
 from namewall.model.instance import Instance
 from namewall.model.net import Address
-from namewall.runtime.base import Sandbox
 from namewall.runtime.pods import PodRuntime, RuntimeFailure
-
-__all__ = ["OURS", "Endpoints", "PodManager"]
 
 Object = dict[str, Any]
 log = logging.getLogger("namewall.agent.pods")
 
 
-class Endpoints(Protocol):
-    """Who programs the datapath for a pod's interface."""
-
-    async def ensure(self, sandbox: Sandbox, pod: Object) -> None:
-        """Returns when the kernel has the endpoint's programs and policy. Idempotent."""
-
-    async def forget(self, sandbox: Sandbox) -> None:
-        """The pod ended. Idempotent."""
-
-
 class PodManager:
-    """What the pods of a node share; each PodWorker lives one pod."""
+    """The PodHost of this node; each PodWorker lives one pod."""
 
     def __init__(
         self,
@@ -62,7 +49,7 @@ class PodManager:
         self.cluster = cluster
         self.runtime = runtime
         self.endpoints = endpoints
-        self.node_addresses = tuple(node_addresses)
+        self.node_addresses: Sequence[Address] = tuple(node_addresses)
         self._selector = f"spec.nodeName={cluster.node_name}"
         self._pods = Informer(client, PODS, field_selector=self._selector)
         self._config_maps = Informer(client, CONFIG_MAPS)
@@ -105,7 +92,6 @@ class PodManager:
         return self._config_maps.get(namespace, name)
 
     def allocate(self) -> tuple[Address, ...]:
-        """Raises NoAddress."""
         in_use: set[Address] = set()
         for uid in self.runtime.uids():
             owner = self.runtime.owner(uid)
@@ -118,7 +104,6 @@ class PodManager:
     def event(
         self, pod: Object, reason: str, message: str, kind: str = "Normal", container: str = ""
     ) -> None:
-        """Written beside the work: an Event must not hold a pod up."""
         about = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -177,7 +162,3 @@ class PodManager:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a pod's task failed", exc_info=error)
-
-    @staticmethod
-    def now() -> float:
-        return time.time()
