@@ -1,7 +1,7 @@
 """Policies as users write them, read into what they say: sections 1, 3, 4 and 8 of spec/semantics.md.
 
 The first half of the oracle (see spec/oracle.py, which judges). Reads raw objects and shares nothing with
-namewall.policy but `parse`, which says which of them are valid.
+namewall.policy but `parse`, which says which of them are valid, and leaves out what is null.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from namewall.model.net import Direction, Network, Protocol
-from namewall.policy.parse import parse
+from namewall.policy.parse import parse, stored
 
 Raw = Mapping[str, Any]
 
@@ -87,7 +87,7 @@ class World:
         self.services, self.groups = list(services), list(groups)
         self.rules = [
             rule
-            for raw in policies
+            for raw, _ in map(stored, policies)
             if parse(raw)[0] is not None and not in_audit(raw)
             for rule in self.read(raw)
         ]

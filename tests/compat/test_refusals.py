@@ -182,3 +182,30 @@ def test_the_usual_refusals(server: Server) -> None:
         assert server.kubectl(*verb).code == 1
     server.ok("delete", "cm", "twice")
     server.ok("delete", "deploy", "fixed")
+
+
+def test_a_null_is_left_out(server: Server) -> None:
+    """Whoever sends it: `apply` takes nulls out itself, unless the server is to apply."""
+    policy = manifests.cnp("half")
+    policy["spec"] |= {"ingress": None, "description": None}
+    policy["spec"]["egress"][0]["toPorts"] = None
+    for verb in (["create", "--save-config"], ["apply"], ["apply", "--server-side", "--force-conflicts"]):
+        server.ok(*verb, "-f", "-", input=to_yaml(policy))
+        stored = server.get("cnp", "half")["spec"]
+        assert not {"ingress", "description"} & stored.keys(), verb
+        assert "toPorts" not in stored["egress"][0], verb
+    server.ok("delete", "cnp", "half")
+
+
+def test_a_label_that_is_null_and_a_null_field_that_nobody_knows_are_refused(server: Server) -> None:
+    policy = manifests.cnp("unlabelled")
+    policy["spec"]["endpointSelector"] = {"matchLabels": {"app": None}}
+    for verb in (["create"], ["apply", "--server-side"]):
+        ran = server.kubectl(*verb, "-f", "-", input=to_yaml(policy))
+        assert ran.code == 1, verb
+        assert "spec.endpointSelector.matchLabels.app" in ran.err
+    policy = manifests.cnp("unknown")
+    policy["spec"]["egres"] = None
+    ran = server.kubectl("create", "-f", "-", input=to_yaml(policy))
+    assert ran.code == 1
+    assert 'unknown field "spec.egres"' in ran.err

@@ -15,9 +15,11 @@ from namewall.model.net import Protocol
 from namewall.policy.compile import compile
 from namewall.policy.decide import PeerFacts, decide
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
+from namewall.policy.parse import stored
 from namewall.policy.ports import NamedPorts
 from namewall.policy.resolver import Resolver
 from namewall.policy.rules import Policy, policy_prefixes
+from namewall.policy.schema import crd_schema, network_policy_schema
 from tests.property.examples import QUIET
 from tests.property.policies import Raw, chances, one, raw_policies
 from tests.property.readings import IDENTITIES, Asked, decided, facts, flows, state_of, subjects
@@ -220,3 +222,27 @@ def test_labels_and_namespaces_may_be_called_otherwise(world: World, asked: list
             cluster_ports=CLUSTER_PORTS,
         )
         assert (now.verdict, now.reason, now.dns) == (was.verdict, was.reason, was.dns)
+
+
+@QUIET
+@given(worlds, subjects, chances)
+def test_null_is_as_if_it_were_not_there(world: World, subject: Pod, chance: random.Random) -> None:
+    """Of fields that a schema knows; as an API server has it."""
+
+    def with_nulls(value: Any, schema: Any) -> Any:
+        if isinstance(value, list):
+            return [with_nulls(each, schema.get("items", {})) for each in value]
+        if not isinstance(value, dict):
+            return value
+        known = schema.get("properties", {})
+        more = {name: None for name in known if name not in value and chance.random() < 0.3}
+        return {**more, **{name: with_nulls(each, known.get(name, {})) for name, each in value.items()}}
+
+    raw = [
+        with_nulls(
+            each, network_policy_schema() if each["kind"] == "NetworkPolicy" else crd_schema(each["kind"])
+        )
+        for each in world.raw
+    ]
+    assert [stored(each)[0] for each in raw] == [stored(each)[0] for each in world.raw]
+    assert state_of(replace(world, raw=raw), subject) == state_of(world, subject)

@@ -33,6 +33,14 @@ def custom_schema(kind: str) -> Object:
     return found
 
 
+def without_nulls(kind: str, obj: Object) -> Object:
+    """An object of a custom kind without its nulls, as apiextensions-apiserver keeps it."""
+    from namewall.policy import structural
+
+    found: Object = structural.without_nulls(custom_schema(kind), obj)
+    return found
+
+
 def warm() -> None:
     """Imports the policy engine."""
     import namewall.policy.parse  # noqa: F401

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from namewall.apiserver import defaults, protobuf, schema
+from namewall.apiserver import admission, defaults, protobuf, schema
 from namewall.apiserver.errors import ApiError, Cause, bad_request, invalid, unsupported_media_type
 from namewall.apiserver.registry import Resource
 from namewall.apiserver.values import Object
@@ -166,10 +166,7 @@ def decode(resource: Resource, obj: Any, mode: str, warnings: list[str]) -> Obje
     """An object of the resource's kind, fit for defaulting and validation. Findings go to `warnings` in mode Warn."""
     obj = expect(resource, obj)
     node = schema.of(resource)
-    if resource.strategic:
-        obj = drop_nulls(obj)
-    else:
-        obj["metadata"] = drop_nulls(obj["metadata"])
+    obj = without_nulls(resource, obj)
     unknown = list(schema.unknown_fields(node, obj))
     if unknown and mode == "Strict":
         listed = ", ".join(f'unknown field "{path}"' for path in unknown)
@@ -182,6 +179,14 @@ def decode(resource: Resource, obj: Any, mode: str, warnings: list[str]) -> Obje
     result: Object = obj
     defaults.apply(resource.key, result)
     return result
+
+
+def without_nulls(resource: Resource, obj: Object) -> Object:
+    """A copy without nulls, which here mean what is left out; the values of `matchLabels` stay."""
+    if resource.strategic:
+        plain: Object = drop_nulls(obj)
+        return plain
+    return {**admission.without_nulls(resource.kind, obj), "metadata": drop_nulls(obj["metadata"])}
 
 
 def validation_mode(text: str) -> str:

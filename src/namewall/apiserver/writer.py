@@ -42,7 +42,6 @@ from namewall.apiserver.errors import (
 from namewall.apiserver.registry import Resource
 from namewall.apiserver.store import Exists, Key, Store
 from namewall.apiserver.values import Object, deep_copy, dig, timestamp
-from namewall.model.nulls import drop_nulls
 
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -488,6 +487,5 @@ def _undefaulted(resource: Resource, applied: Object, options: Options) -> Objec
     """What the manager applies, checked but without the server's defaults, which it does not own."""
     checked = deep_copy(applied)
     decode.decode(resource, checked, options.field_validation, options.warnings)
-    plain: Object = drop_nulls(applied) if resource.strategic else deep_copy(applied)
-    pruned: Object = schema.prune(schema.of(resource), plain)
+    pruned: Object = schema.prune(schema.of(resource), decode.without_nulls(resource, applied))
     return pruned

@@ -8,17 +8,18 @@ datapath: those parts select nothing, never more than was asked for, and `apply`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from namewall.model.errors import Problem
 from namewall.model.near import near
-from namewall.model.nulls import drop_nulls
 from namewall.policy import beyond, cilium, netpol, sanitize
 from namewall.policy.metadata import limited, read_annotations
+from namewall.policy.rule_schema import Schema
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
-from namewall.policy.structural import has_wrong_type, known, validate, wrong_type
+from namewall.policy.structural import accepts, has_wrong_type, known, validate, without_nulls, wrong_type
 
 API_VERSIONS = {
     "CiliumNetworkPolicy": "cilium.io/v2",
@@ -26,6 +27,7 @@ API_VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
 }
 """The kinds that are policies, and the one version of each."""
+CIDR_GROUP = "CiliumCIDRGroup"
 
 
 def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
@@ -37,12 +39,9 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
         return None, [_wrong_kind(obj)]
     if obj.get("apiVersion") != API_VERSIONS[kind]:
         return None, [wrong_version(obj, API_VERSIONS[kind])]
-    schema = network_policy_schema() if kind == "NetworkPolicy" else crd_schema(kind)
-    problems = validate(schema, obj)
-    if problems and kind == "NetworkPolicy":
-        # A type of Kubernetes' own, not of a CRD: what is null is left out.
-        obj = drop_nulls(obj)
-        problems = validate(schema, obj)
+    schema = _schema(kind)
+    obj, nulls = stored(obj)
+    problems = [_with_null(problem, nulls) for problem in validate(schema, obj)]
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
     if not any(map(has_wrong_type, problems)):
         # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
@@ -51,6 +50,31 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
     if problems:
         return None, problems
     return _read(kind, obj), []
+
+
+def stored(obj: Any) -> tuple[Any, tuple[str, ...]]:
+    """An object of these kinds or a CiliumCIDRGroup as an API server keeps it, and the paths of the nulls that are left
+    out so. Of other kinds, and without such nulls, it is the object itself."""
+    if not isinstance(obj, dict) or obj.get("kind") not in (*API_VERSIONS, CIDR_GROUP):
+        return obj, ()
+    schema = _schema(obj["kind"])
+    if accepts(schema)(obj):
+        return obj, ()
+    nulls: list[str] = []
+    kept = without_nulls(schema, obj, nulls=nulls)
+    return (kept, tuple(nulls)) if nulls else (obj, ())
+
+
+def _with_null(problem: Problem, nulls: Iterable[str]) -> Problem:
+    """Where a field is missing that is there and null, that is said."""
+    for path in nulls:
+        if problem.path in (path, path.rpartition(".")[0]) and not problem.hint:
+            return replace(problem, hint=f"{path} is null, which counts as left out")
+    return problem
+
+
+def _schema(kind: str) -> Schema:
+    return network_policy_schema() if kind == "NetworkPolicy" else crd_schema(kind)
 
 
 def enforceable(policy: Policy) -> list[Problem]:

@@ -23,7 +23,7 @@ from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import near, or_meant
 from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
-from namewall.policy.parse import enforceable, parse
+from namewall.policy.parse import CIDR_GROUP, enforceable, parse, stored
 from namewall.policy.ports import named_ports
 from namewall.policy.rules import Policy
 from namewall.policy.scenario import (
@@ -251,8 +251,9 @@ class _Reader:
     def _policies(self, objects: list[Any]) -> tuple[list[PolicyResult], list[Policy], list[CidrGroup]]:
         results, policies, groups = [], [], []
         for index, obj in enumerate(objects):
-            if isinstance(obj, dict) and obj.get("kind") == "CiliumCIDRGroup":
-                found = validate(crd_schema("CiliumCIDRGroup"), obj, f"policies[{index}]")
+            if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
+                obj, _ = stored(obj)
+                found = validate(crd_schema(CIDR_GROUP), obj, f"policies[{index}]")
                 self.problems += found
                 if not found:
                     groups.append(CidrGroup.parse(obj))

@@ -338,6 +338,31 @@ def known(schema: Schema, value: Any) -> Any:
     return {key: known(below[key], member) for key, member in value.items() if below[key] is not None}
 
 
+def without_nulls(schema: Schema, value: Any, path: str = "", nulls: list[str] | None = None) -> Any:
+    """A copy without the null members of fields that the schema knows, whose paths are added to `nulls`.
+
+    What an API server does before it validates a custom resource (apiextensions-apiserver, prunenulls.go), and what
+    Go's decoding does of Kubernetes' own kinds. Items of lists stay, and unlike there the values of maps, as
+    `matchLabels`: without one of its labels a selector would select more.
+    """
+    if isinstance(value, list):
+        item = schema.get("items", {})
+        return [without_nulls(item, each, f"{path}[{number}]", nulls) for number, each in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
+    kept = {}
+    for key, member in value.items():
+        where = _join(path, str(key))
+        if member is None and key in properties:
+            if nulls is not None:
+                nulls.append(where)
+            continue
+        below = properties.get(key, additional)
+        kept[key] = without_nulls(below, member, where, nulls) if below else member
+    return kept
+
+
 def _validate_array(schema: Schema, value: list[Any], path: str) -> Iterator[Problem]:
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         yield _problem(path, f"Too many: {len(value)}: must have at most {schema['maxItems']} items")

@@ -14,10 +14,10 @@ from namewall.model.documents import Document
 from namewall.model.kube_names import label_problems
 from namewall.policy.explain.anatomy import key_of
 from namewall.policy.explain.flow import Explanation, catalog_of, document, explain
+from namewall.policy.parse import CIDR_GROUP
 from namewall.policy.scenario_parse import protocol_of
 from namewall.review.complaints import clean
 from namewall.review.explain import lines
-from namewall.review.objects import CIDR_GROUP
 from namewall.review.papers import File, Papers
 from namewall.review.scenarios import ScenarioFile, place
 from namewall.review.sheet import patched

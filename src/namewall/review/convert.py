@@ -20,7 +20,6 @@ from namewall.model.labels import (
     NAMESPACE_NAME,
     split_key,
 )
-from namewall.model.nulls import drop_nulls
 from namewall.policy import beyond
 from namewall.policy.cilium import specs
 from namewall.policy.parse import API_VERSIONS
@@ -63,7 +62,7 @@ def converted(files: Iterable[File], index: int, to: str) -> Raw:
     if not found:
         raise Wrong(f"the file has no object {index}", "object")
     (one,) = found
-    problems, _ = judge(one.object)
+    problems, _ = judge(one.written)
     if problems or one.object.get("kind") not in API_VERSIONS:
         why = str(problems[0]) if problems else f"`{one.object.get('kind')}` is no policy"
         raise Wrong(f"only a valid policy can be converted: {why}", "object")
@@ -79,7 +78,7 @@ def convert(raw: Raw, to: str, lost: Lost) -> Raw:
     if raw["kind"] == to:
         return raw
     if raw["kind"] == NETPOL:
-        raw = _from_network_policy(drop_nulls(raw), lost)
+        raw = _from_network_policy(raw, lost)
     elif raw["kind"] == CCNP:
         raw = _namespaced(raw, lost)
     if to == NETPOL:

@@ -12,11 +12,11 @@ from namewall.policy.diff.changes import Comparison
 from namewall.policy.diff.groups import Group, grouped
 from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names
 from namewall.policy.expand import CidrGroup, expand
-from namewall.policy.parse import parse
+from namewall.policy.parse import CIDR_GROUP, parse
 from namewall.policy.rules import Policy
 from namewall.policy.scenario import Scenario
 from namewall.review.complaints import Complaint, complaint, documents
-from namewall.review.objects import CIDR_GROUP, is_other, is_scenario, is_world, objects
+from namewall.review.objects import is_other, is_scenario, is_world, objects
 from namewall.review.scenarios import Opener, ScenarioFile, nothing, place
 from namewall.review.validate import judge
 

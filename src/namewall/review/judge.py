@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from namewall.model.near import or_meant
-from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.lint.finding import Finding
 from namewall.policy.lint.run import lint
 from namewall.policy.metadata import MODE
 from namewall.review import fixes as of_findings
 from namewall.review import misspelt as of_problems
 from namewall.review.complaints import Complaint
 from namewall.review.fixes import Fix
-from namewall.review.lint import linted, public_suffixes, refused, row
+from namewall.review.lint import linted, project_of, refused, row
 from namewall.review.papers import File, Papers, in_file, metadata_of
 from namewall.review.rating import rated
 from namewall.review.scenarios import Placed
@@ -45,8 +45,7 @@ def judged(files: Iterable[File]) -> Row:
             problems.append({**_problem(one, problem), "object": index, **fixes.row(one, fix, None)})
     for scenario in papers.scenarios:
         problems += [_broken(each) for each in scenario.complaints]
-    catalog = papers.catalog(verdicts)
-    project = Project(catalog, None, public_suffixes())
+    project = project_of(papers.placed, papers.catalog(verdicts))
     found_by_lint = lint(project)
     numbers = [index for _, index in in_file(papers)]
     findings = [
@@ -192,5 +191,5 @@ def fixed(files: Iterable[File], rule: str | None, file: str, number: int, path:
 
 
 def _lint_of(papers: Papers) -> set[tuple[int, str, str]]:
-    found = lint(Project(papers.catalog(), None, public_suffixes()))
+    found = lint(project_of(papers.placed, papers.catalog()))
     return {(finding.index, finding.rule, finding.path) for finding in found}

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import lint
 from namewall.policy.lint.suffixes import Suffixes
+from namewall.policy.scenario import Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.complaints import Complaint, complaint
 from namewall.review.scenarios import Placed, ScenarioFile
@@ -54,7 +56,7 @@ def linted(placed: list[Placed], world: ScenarioFile | None) -> tuple[list[Row],
     raws: list[dict[str, Any]] = []
     invalid: list[Invalid] = []
     for one in placed:
-        problems, _ = judge(one.object)
+        problems, _ = judge(one.written)
         if problems:
             said = (complaint(one.source, one.document, problem, one.path) for problem in problems)
             invalid.append(Invalid(tuple(refused(one, each) for each in said), one))
@@ -67,8 +69,14 @@ def linted(placed: list[Placed], world: ScenarioFile | None) -> tuple[list[Row],
     nothing, _ = parse_scenario({"policies": []})
     assert nothing is not None
     catalog = catalog_of(scenario or nothing, raws, document)
-    found = lint(Project(catalog, scenario, public_suffixes()))
+    found = lint(project_of(placed, catalog, scenario))
     return [row(placed[finding.index], finding) for finding in found], invalid
+
+
+def project_of(placed: list[Placed], catalog: Catalog, scenario: Scenario | None = None) -> Project:
+    """`catalog` is of these objects."""
+    nulls = {index: one.nulls for index, one in enumerate(placed) if one.nulls}
+    return Project(catalog, scenario, public_suffixes(), nulls)
 
 
 def refused(one: Placed, found: Complaint) -> Complaint:

@@ -6,9 +6,7 @@ from typing import Any
 
 from namewall.model.documents import Document
 from namewall.model.near import near
-from namewall.policy.parse import API_VERSIONS
-
-CIDR_GROUP = "CiliumCIDRGroup"
+from namewall.policy.parse import API_VERSIONS, CIDR_GROUP
 
 
 def is_scenario(document: Document) -> bool:

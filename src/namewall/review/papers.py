@@ -15,8 +15,9 @@ from namewall.policy.expand import CidrGroup
 from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.flow import Locate
 from namewall.policy.map_state import RuleOrigin
+from namewall.policy.parse import CIDR_GROUP
 from namewall.review.complaints import Complaint, documents
-from namewall.review.objects import CIDR_GROUP, is_other, is_scenario, is_world, objects
+from namewall.review.objects import is_other, is_scenario, is_world, objects
 from namewall.review.scenarios import Placed, ScenarioFile, place
 from namewall.review.validate import Verdict, verdict
 
@@ -58,7 +59,7 @@ class Papers:
         return ((each, encoded(self.texts[each])) for each in found) if found else None
 
     def verdicts(self) -> list[Verdict]:
-        return [verdict(one.source, one.document, one.path, one.object) for one in self.placed]
+        return [verdict(one.source, one.document, one.path, one.written) for one in self.placed]
 
     def catalog(self, verdicts: Iterable[Verdict] | None = None) -> Catalog:
         """What is not valid is in no rule."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from namewall.model.documents import Document
 from namewall.model.errors import Problem
 from namewall.policy.map_state import RuleOrigin
+from namewall.policy.parse import CIDR_GROUP, stored
 from namewall.policy.scenario import PolicyResult, Scenario
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.complaints import Complaint, complaint, documents
-from namewall.review.objects import CIDR_GROUP, is_other, is_scenario, objects
+from namewall.review.objects import is_other, is_scenario, objects
 
 Opener = Callable[[str, str, list[Complaint]], Iterable[tuple[str, bytes]] | None]
 """From the scenario's source and a name in its `policyFiles` to (source, text) of each file meant; None for none. What
@@ -27,14 +29,28 @@ def nothing(source: str, name: str, broken: list[Complaint]) -> None:
     """An Opener that has no files."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Placed:
     """An object of `policies` or of a policy file, and where it is written."""
 
     source: str
     document: Document
     path: str
-    object: Any
+    written: Any
+
+    @cached_property
+    def _stored(self) -> tuple[Any, tuple[str, ...]]:
+        return stored(self.written)
+
+    @property
+    def object(self) -> Any:
+        """As an API server keeps it."""
+        return self._stored[0]
+
+    @property
+    def nulls(self) -> tuple[str, ...]:
+        """The fields that are written and null, and so are not in the object."""
+        return self._stored[1]
 
     def line_of(self, path: str = "") -> int:
         return self.document.line_of(".".join(part for part in (self.path, path) if part))

@@ -15,13 +15,12 @@ from namewall.model.errors import Problem
 from namewall.model.kube_names import metadata_faults
 from namewall.model.near import template_hint
 from namewall.policy.metadata import KEYS, unknown_annotations
-from namewall.policy.parse import enforceable, parse, unsaid, wrong_version
+from namewall.policy.parse import CIDR_GROUP, enforceable, parse, stored, unsaid, wrong_version
 from namewall.policy.rule_schema import Schema
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema
 from namewall.policy.structural import validate, wrong_type
 from namewall.review.complaints import Complaint, complaint
-from namewall.review.objects import CIDR_GROUP
 from namewall.review.scenarios import ScenarioFile
 
 METADATA: Schema = {
@@ -126,6 +125,7 @@ def _read_below_metadata(obj: Any) -> tuple[Policy | None, list[Problem], list[P
     if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
         if obj.get("apiVersion") != "cilium.io/v2":
             return None, [wrong_version(obj, "cilium.io/v2")], []
+        obj, _ = stored(obj)
         problems = validate(crd_schema(CIDR_GROUP), obj)
         name = (obj.get("metadata") or {}).get("name") if not problems else ""
         if not problems and (not isinstance(name, str) or not name):

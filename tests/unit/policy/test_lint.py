@@ -14,7 +14,7 @@ from namewall.policy.explain.anatomy import Catalog, at
 from namewall.policy.explain.flow import catalog_of
 from namewall.policy.lint.finding import Finding, Project
 from namewall.policy.lint.run import IDS, lint
-from namewall.policy.parse import parse
+from namewall.policy.parse import parse, stored
 from namewall.policy.scenario_parse import parse_scenario
 from namewall.review.lint import public_suffixes
 
@@ -29,16 +29,17 @@ SUFFIXES = public_suffixes()
 
 def findings(*raws: dict[str, Any], world: dict[str, Any] | None = None) -> list[Finding]:
     scenario = None
-    catalog = Catalog(raws)
+    kept = [stored(raw) for raw in raws]
+    catalog = Catalog([raw for raw, _ in kept])
     if world is not None:
         scenario, problems = parse_scenario(world)
         assert scenario is not None, problems
         catalog = catalog_of(scenario, world["policies"], world)
     for raw in catalog.raws:
         assert parse(raw)[1] == [], "examples are valid"
-    found = lint(Project(catalog, scenario, SUFFIXES))
+    found = lint(Project(catalog, scenario, SUFFIXES, {n: nulls for n, (_, nulls) in enumerate(kept)}))
     for finding in found:
-        at(catalog.raws[finding.index], re.sub(r"\.matchLabels\[.*", "", finding.path))
+        at((raws or catalog.raws)[finding.index], re.sub(r"\.matchLabels\[.*", "", finding.path))
     return found
 
 
@@ -522,3 +523,32 @@ def test_a_rule_of_a_long_policy_is_held_against_few(member: str, of: Any) -> No
     many = cnp(egress=[{member: [peer(number)]} for number in range(200)])
     project = Project(Catalog([many]))
     assert all(project.wider(rule) == [(0, rule)] for _, rule in project.rules)
+
+
+@pytest.mark.parametrize(
+    ("spec", "paths"),
+    [
+        (
+            {"ingress": [{"fromEndpoints": None, "toPorts": None}], "egress": None},
+            ["spec.ingress[0].fromEndpoints"],
+        ),
+        ({"description": None, "labels": None, "log": None, "egress": [{}]}, []),
+        (
+            {"egress": [{"toCIDRSet": [{"cidr": "10.0.0.0/8", "except": None}]}]},
+            ["spec.egress[0].toCIDRSet[0].except"],
+        ),
+    ],
+)
+def test_a_null_that_limits_nothing_is_said_of_fields_that_would(
+    spec: dict[str, Any], paths: list[str]
+) -> None:
+    said = [finding.path for finding in findings(cnp(**spec)) if finding.rule == "null-field"]
+    assert [path for path in said if path in paths] == paths
+    assert bool(said) is bool(paths)
+
+
+def test_policy_types_say_what_a_null_list_of_rules_restricts() -> None:
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": None, "egress": [{"to": None}]}
+    metadata = {"name": "none", "namespace": "default"}
+    raw = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+    assert [f.path for f in findings(raw) if f.rule == "null-field"] == ["spec.egress[0].to"]

@@ -483,19 +483,39 @@ def test_a_misspelt_word_is_named_and_needs_no_other_hint() -> None:
     assert (problem.meant, problem.hint) == ("matchLabels", "")
 
 
-def test_null_and_absent_are_one_in_a_network_policy() -> None:
-    """Kubernetes decodes its own types into Go's, where null is the empty value; a CRD's null is an error."""
+def test_null_and_absent_are_one() -> None:
+    """An API server leaves out what is null and may not be (prunenulls.go); Go's types do not tell the two apart."""
     rule = {"ports": [{"port": 80, "protocol": None, "endPort": None}], "from": None}
     peer = {"podSelector": {"matchLabels": None, "matchExpressions": None}, "namespaceSelector": None}
     spec = {"podSelector": None, "policyTypes": None, "ingress": [rule, {"from": [peer]}], "egress": None}
     plain = {"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}, {"from": [{"podSelector": {}}]}]}
     assert good(netpol(spec)) == good(netpol(plain))
-    lost, problems = parse(netpol({"podSelector": {"matchLabels": {"app": None}}}))
-    assert lost is None, "it would be for everybody"
-    assert [problem.path for problem in problems] == ["spec.podSelector.matchLabels.app"]
-    refused, problems = parse(cnp({"endpointSelector": {}, "egress": None}))
-    assert refused is None
-    assert [problem.path for problem in problems] == ["spec.egress"]
+    half = {"endpointSelector": {"matchLabels": None}, "ingress": [{"fromEndpoints": [{}], "toPorts": None}]}
+    assert good(cnp(half | {"egress": None, "nodeSelector": None})) == good(
+        cnp({"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}]})
+    )
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        (
+            cnp({"endpointSelector": {}, "egress": None}),
+            {"spec": "spec.egress is null, which counts as left out"},
+        ),
+        (cnp({"endpointSelector": {}, "egress": [None]}), {"spec.egress[0]": ""}),
+        (
+            cnp({"endpointSelector": {"matchLabels": {"app": None}}, "egress": [{}]}),
+            {"spec.endpointSelector.matchLabels.app": ""},
+        ),
+        (netpol({"podSelector": {"matchLabels": {"app": None}}}), {"spec.podSelector.matchLabels.app": ""}),
+        (cnp({"endpointSelector": {}, "egress": [{}], "egres": None}), {"spec.egres": ""}),
+        (netpol({"podSelector": {}, "egres": None}), {"spec.egres": ""}),
+    ],
+)
+def test_a_null_is_refused_where_nothing_can_be_left_out(obj: dict[str, Any], said: dict[str, str]) -> None:
+    """A label that is left out would make a selector everybody's; a field that nobody knows is no field."""
+    assert {problem.path: problem.hint for problem in bad(obj)} == said
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 from namewall.model.net import Direction
-from namewall.model.nulls import drop_nulls
 from namewall.policy import cilium
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.map_state import RuleOrigin
@@ -142,7 +141,7 @@ class Catalog:
             member = "from" if ingress else "to"
             raws = item.get(member) or () if path != "spec" else ()
             return [
-                PeerPart(f"{path}.{member}[{number}]", member, drop_nulls(raw), (rule.peers[number],))
+                PeerPart(f"{path}.{member}[{number}]", member, raw, (rule.peers[number],))
                 for number, raw in enumerate(raws)
             ]
         context = cilium.Context(rule.origin.kind, rule.origin.namespace, rule.origin.name)
@@ -165,7 +164,7 @@ class Catalog:
         if rule.origin.kind == "NetworkPolicy":
             raws = item.get("ports") or () if path != "spec" else ()
             return [
-                PortPart(f"{path}.ports[{number}]", "", drop_nulls(raw), (rule.ports[number],), False)
+                PortPart(f"{path}.ports[{number}]", "", raw, (rule.ports[number],), False)
                 for number, raw in enumerate(raws)
                 if number < len(rule.ports)
             ]

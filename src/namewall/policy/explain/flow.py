@@ -22,6 +22,7 @@ from namewall.policy.explain.steps import Step, steps_of
 from namewall.policy.explain.words import rule_names
 from namewall.policy.lookup import POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
+from namewall.policy.parse import CIDR_GROUP
 from namewall.policy.scenario import (
     DNS_PORT,
     SOMEWHERE,
@@ -67,7 +68,7 @@ def catalog_of(scenario: Scenario, objects: Iterable[Any], document: Mapping[str
     raws = [obj for obj in objects if isinstance(obj, dict)]
     groups = []
     for raw in raws:
-        if raw.get("kind") == "CiliumCIDRGroup":
+        if raw.get("kind") == CIDR_GROUP:
             groups.append(CidrGroup.parse(raw))
     for row in document.get("cidrGroups", ()):
         prefixes = (parse_cidr(text) for text in row["externalCIDRs"])

@@ -6,7 +6,7 @@ whether a selector selects anybody. Invariant: a rule judges by what the policie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -45,6 +45,8 @@ class Project:
     catalog: Catalog
     scenario: Scenario | None = None
     suffixes: Suffixes = field(default_factory=Suffixes)
+    nulls: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """By object's number: its fields that are null in the text (parse.stored)."""
 
     @cached_property
     def rules(self) -> list[tuple[int, Rule]]:

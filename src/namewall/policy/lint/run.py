@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from namewall.policy.explain.anatomy import steps
-from namewall.policy.lint import dns, effect, names, selection
+from namewall.policy.lint import dns, effect, names, nulls, selection
 from namewall.policy.lint.finding import Finding, Project
 
 IDS = (
@@ -42,6 +42,7 @@ IDS = (
     "no-icmp",
     "service-port",
     "octal-port",
+    "null-field",
     "not-enforceable",
 )
 """Stable: a rule keeps its id, and an id its meaning. docs/lint.md has them in this order."""
@@ -51,7 +52,7 @@ def lint(project: Project) -> list[Finding]:
     """By object, then path, then rule; each said once."""
     found = {
         finding
-        for rule in (*dns.RULES, *names.RULES, *selection.RULES, *effect.RULES)
+        for rule in (*dns.RULES, *names.RULES, *selection.RULES, *effect.RULES, *nulls.RULES)
         for finding in rule(project)
     }
     return sorted(found, key=lambda f: (f.index, _place(f.path), IDS.index(f.rule), f.message))
