@@ -107,6 +107,10 @@ def _scenarios(path: str) -> Iterator[ScenarioFile]:
     for one in files:
         for complaint in one.rejected():
             click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
+        for complaint in one.unenforceable():
+            click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
+        for complaint in one.replaced():
+            click.echo(str(complaint), err=True)
         yield one
 
 

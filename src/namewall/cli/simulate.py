@@ -142,6 +142,8 @@ def _differences(file: ScenarioFile, differ: list[list[str]]) -> int:
         click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
     for complaint in file.unenforceable():
         click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
+    for complaint in file.replaced():
+        click.echo(str(complaint), err=True)
     wrong = 0
     for text in file.policy_differences():
         wrong += 1

@@ -66,7 +66,7 @@ def run(file: ScenarioFile, chosen: Callable[[str], bool], report: Report) -> li
     report.complaints += wrong
     if file.scenario is None or wrong:
         return []
-    report.warnings += file.unenforceable()
+    report.warnings += file.unenforceable() + file.replaced()
     if not file.scenario.queries:
         report.complaints.append(
             Complaint(file.source, file.document.line, "tests", "there is no test in it")

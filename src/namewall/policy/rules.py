@@ -114,6 +114,19 @@ class Policy:
         return Options(verify=min(self.options.verify, Verify.AUDIT)) if self.audit else self.options
 
 
+def replaced(policies: Iterable[Policy | None]) -> dict[int, int]:
+    """Where policies are applied in order: the numbers of those that one with the same key replaces, each with the
+    number of the next one. None is a policy that was not accepted."""
+    found: dict[int, int] = {}
+    last: dict[tuple[str, str, str], int] = {}
+    for number, policy in enumerate(policies):
+        if policy is not None:
+            if (before := last.get(policy.key)) is not None:
+                found[before] = number
+            last[policy.key] = number
+    return found
+
+
 def policy_prefixes(policies: Iterable[Policy]) -> frozenset[Network]:
     """Every prefix and except of every policy: the CIDR classes of the node (see map_state.CidrPeer).
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any
@@ -25,7 +25,7 @@ from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import CIDR_GROUP, enforceable, parse, stored
 from namewall.policy.ports import named_ports
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Policy, replaced
 from namewall.policy.scenario import (
     DNS_PORT,
     RESERVED_NAMES,
@@ -249,7 +249,9 @@ class _Reader:
             self._say(path, f"`{value}` is no time; write seconds as a number")
 
     def _policies(self, objects: list[Any]) -> tuple[list[PolicyResult], list[Policy], list[CidrGroup]]:
-        results, policies, groups = [], [], []
+        results: list[PolicyResult] = []
+        policies: list[Policy | None] = []
+        groups: list[CidrGroup] = []
         for index, obj in enumerate(objects):
             if isinstance(obj, dict) and obj.get("kind") == CIDR_GROUP:
                 obj, _ = stored(obj)
@@ -262,12 +264,16 @@ class _Reader:
             metadata = obj.get("metadata") if isinstance(obj, dict) else None
             name = metadata.get("name") if isinstance(metadata, dict) else None
             name = name if isinstance(name, str) else None
+            policies.append(policy)
             if policy is None:
                 results.append(PolicyResult(name, tuple(problems)))
             else:
-                policies.append(policy)
                 results.append(PolicyResult(name, (), tuple(enforceable(policy))))
-        return results, policies, groups
+        gone = replaced(policies)
+        for number, by in gone.items():
+            results[number] = replace(results[number], replaced_by=by)
+        in_force = [policy for number, policy in enumerate(policies) if policy and number not in gone]
+        return results, in_force, groups
 
     def _namespaces(self) -> None:
         """A name that no namespace can have is a slip: no pod is there, and every answer would be about nobody."""

@@ -227,11 +227,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
     """What became of one object of `policies`. `error` joins all problems; `unenforceable` is for accepted ones:
-    what this datapath cannot enforce and therefore selects nothing."""
+    what this datapath cannot enforce and therefore selects nothing. `replaced_by` is the number of a later result whose
+    policy has the same name, so that this one is not in force."""
 
     name: str | None
     problems: tuple[Problem, ...] = ()
     unenforceable: tuple[Problem, ...] = ()
+    replaced_by: int | None = None
 
     @property
     def accepted(self) -> bool:

@@ -5,7 +5,7 @@ Who is known comes from scenarios among the files, else from the policies themse
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from namewall.policy.diff.changes import Comparison
@@ -13,7 +13,7 @@ from namewall.policy.diff.groups import Group, grouped
 from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names
 from namewall.policy.expand import CidrGroup, expand
 from namewall.policy.parse import CIDR_GROUP, parse
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Policy, replaced
 from namewall.policy.scenario import Scenario
 from namewall.review.complaints import Complaint, complaint, documents
 from namewall.review.objects import is_other, is_scenario, is_world, objects
@@ -52,6 +52,12 @@ def side_of(files: Iterable[tuple[str, bytes]], broken: list[Complaint], opened:
     return side
 
 
+def in_force(policies: Sequence[Policy]) -> list[Policy]:
+    """Of several with one name the last."""
+    gone = replaced(policies)
+    return [policy for number, policy in enumerate(policies) if number not in gone]
+
+
 def _take(side: Side, one: ScenarioFile) -> None:
     if one.scenario is not None:
         side.policies += one.scenario.expanded
@@ -83,8 +89,8 @@ def compare(before: Side, after: Side, given: Iterable[Scenario] = ()) -> tuple[
     """The flows that change, in groups, and who was asked about. `given` are worlds to ask instead."""
     worlds = list(given) or [*after.worlds, *before.worlds]
     services = [service.facts for scenario in worlds for service in scenario.services]
-    old = expand(before.policies, services, before.groups)
-    new = expand(after.policies, services, after.groups)
+    old = expand(in_force(before.policies), services, before.groups)
+    new = expand(in_force(after.policies), services, after.groups)
     universe = _universe([*old, *new], worlds)
     comparison = Comparison(old, new, universe)
     return grouped(comparison.changes(), comparison), universe

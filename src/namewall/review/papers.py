@@ -72,7 +72,7 @@ class Papers:
     def locate(self) -> Locate:
         by_key: dict[tuple[str, str, str], Placed] = {}
         for one in self.placed:
-            by_key.setdefault(one.key, one)
+            by_key[one.key] = one  # the last of one name counts
 
         def found(origin: RuleOrigin) -> tuple[str, int] | None:
             one = by_key.get((origin.kind, origin.namespace, origin.name))

@@ -89,8 +89,8 @@ class ScenarioFile:
         return self.document.line_of(path)
 
     def line_of_rule(self, origin: RuleOrigin) -> tuple[str, int] | None:
-        """File and line of a rule that decided."""
-        for placed in self.policies:
+        """File and line of a rule that decided; of policies with one name the last counts."""
+        for placed in reversed(self.policies):
             if placed.key == (origin.kind, origin.namespace, origin.name):
                 return placed.source, placed.line_of(origin.rule)
         return None
@@ -115,6 +115,19 @@ class ScenarioFile:
             for problem in result.problems
             if index not in foreseen
         ]
+
+    def replaced(self) -> list[Complaint]:
+        """The policies that are not in force, since another one with their name comes later."""
+        judged = list(self.judged())
+        found = []
+        for placed, result in judged:
+            if result.replaced_by is not None:
+                by, _ = judged[result.replaced_by]
+                place = f"{by.source}:{by.line_of('metadata.name')}"
+                text = f"{place} has a policy of the same name, which replaces this one"
+                problem = Problem("metadata.name", text, "agent")
+                found.append(complaint(placed.source, placed.document, problem, placed.path))
+        return found
 
     def unenforceable(self) -> list[Complaint]:
         return [

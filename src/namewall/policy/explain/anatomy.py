@@ -17,7 +17,7 @@ from namewall.policy import cilium
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.parse import parse
-from namewall.policy.rules import EVERYTHING, Policy, PortMatch, Rule
+from namewall.policy.rules import EVERYTHING, Policy, PortMatch, Rule, replaced
 from namewall.policy.sanitize import EGRESS_PEERS, INGRESS_PEERS
 from namewall.policy.selectors import PeerSelector
 
@@ -91,7 +91,12 @@ class Catalog:
         self.raws = list(raws)
         self.services, self.groups = tuple(services), tuple(groups)
         known = [parse(raw)[0] for raw in self.raws] if read is None else list(read)
-        self._read: list[Policy | None] = [self._expanded_policy(policy) for policy in known]
+        self.replaced = replaced(known)
+        """Policies that are not in force, since a later one has their name."""
+        self._read: list[Policy | None] = [
+            None if number in self.replaced else self._expanded_policy(policy)
+            for number, policy in enumerate(known)
+        ]
 
     def _expanded_policy(self, policy: Policy | None) -> Policy | None:
         return None if policy is None else expand([policy], self.services, self.groups)[0]
@@ -103,6 +108,7 @@ class Catalog:
             return None
         result = Catalog((), self.services, self.groups)
         result.raws = list(raws)
+        result.replaced = self.replaced
         result._read = [*self._read[:index], changed, *self._read[index + 1 :]]
         return result
 

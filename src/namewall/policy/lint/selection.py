@@ -325,18 +325,16 @@ def empty_selectors(project: Project) -> Iterator[Finding]:
 
 
 def twice(project: Project) -> Iterator[Finding]:
-    seen: dict[tuple[str, str, str], int] = {}
-    for index, policy in project.catalog.numbered():
-        if policy.key in seen:
-            yield Finding(
-                "duplicate-name",
-                "warning",
-                index,
-                "metadata.name",
-                f"{policy_name(*policy.key)} is there twice: applied, the later one replaces the earlier",
-                "give each a name of its own",
-            )
-        seen[policy.key] = index
+    for index in project.catalog.replaced.values():
+        yield Finding(
+            "duplicate-name",
+            "warning",
+            index,
+            "metadata.name",
+            f"{policy_name(*key_of(project.catalog.raws[index]))} is there twice: applied, the later one replaces "
+            "the earlier",
+            "give each a name of its own",
+        )
 
 
 RULES = (labels, nobody, everybody, namespaces, pods_by_cidr, or_lists, empty_selectors, twice)
