@@ -71,7 +71,7 @@ def _universe(policies: list[Policy], worlds: list[Scenario]) -> Universe:
     endpoints: dict[str, Known] = {}
     names: dict[str, None] = {}
     for scenario in worlds:
-        for e in scenario.endpoints:
+        for e in (*scenario.endpoints, *filter(None, [scenario.stand_in])):
             known = Known(str(e), e.labels, e.address_like(None), e.ports)
             endpoints.setdefault(known.name, known)
         names.update(dict.fromkeys(name for held in scenario.names.values() for name in held))

@@ -174,7 +174,7 @@ class Comparison:
             leaves = out.get(source)
             every = entered if leaves is None or leaves[0] is leaves[1] else [*names, *self._universe.peers]
             for target in every:
-                if source == target:
+                if source == target and not self._universe.made_up:
                     continue
                 enters = into.get(target)
                 functions = (

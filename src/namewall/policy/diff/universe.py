@@ -1,9 +1,10 @@
 """Who and what is known: endpoints, peers outside, names. Given, or made up out of policies.
 
-Made up means representatives: a label set for each selector (one for each value it lists), a name for each name
-and pattern, the first and last address of each prefix and the ones beside it, a pod without labels in each
-namespace, a port that no rule numbers for each port name. What only a mixture of two selectors would reach is not
-among them.
+Made up means representatives: a label set for each selector (one for each value it lists) in the policy's namespace
+and, if it may be there, in one that no policy names; for each of its requirements one that fails it alone; a name for
+each name and pattern, the first and last address of each prefix and the ones beside it, a pod without labels in each
+namespace, a port that no rule numbers for each port name. Each label set stands for several pods. What only a mixture
+of two selectors would reach is not among them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from namewall.model.labels import (
     CLUSTER,
     DEFAULT_CLUSTER,
     K8S,
+    METADATA_NAME,
     NAMESPACE,
     NAMESPACE_LABELS,
     SERVICE_ACCOUNT,
@@ -30,7 +32,7 @@ from namewall.policy.cilium import TRANSPORTS
 from namewall.policy.decide import PeerFacts
 from namewall.policy.ports import NO_NAMES, NamedPorts, named_ports
 from namewall.policy.rules import LAST_PORT, Policy, dns_selectors, fqdn_selectors, policy_prefixes
-from namewall.policy.selectors import CidrSelector, LabelSelector
+from namewall.policy.selectors import LabelSelector
 
 RESERVED = {
     "host": Reserved.HOST,
@@ -40,7 +42,9 @@ RESERVED = {
     "ingress": Reserved.INGRESS,
 }
 MOST_VALUES = 8
-"""Representatives of one selector."""
+"""Representatives of one selector, and of those that just miss it."""
+ELSEWHERE = "elsewhere"
+"""A namespace that no policy names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Known:
 class Universe:
     """`peers` are those that are no endpoint: outside addresses and reserved ones, by name.
 
-    `unnumbered` are port names whose number is not known, by the one that stands for it here.
+    `unnumbered` are port names whose number is not known, by the one that stands for it here. Where it is `made_up`
+    each endpoint stands for all pods with its labels, so that there are flows from one to another of them.
     """
 
     endpoints: tuple[Known, ...]
@@ -69,6 +74,7 @@ class Universe:
     questions: tuple[str, ...] = ()
     cluster_ports: NamedPorts = field(default_factory=lambda: NO_NAMES)
     unnumbered: Mapping[int, str] = field(default_factory=dict)
+    made_up: bool = False
 
 
 def reserved_peers() -> dict[str, PeerFacts]:
@@ -84,16 +90,15 @@ def from_policies(policies: Iterable[Policy]) -> Universe:
     )
     labels: dict[Labels, None] = {}
     for policy in known:
-        for rule in policy.rules:
-            for found in representatives(rule.subject, policy.namespace or "default"):
+        home = policy.namespace or "default"
+        selectors = (each for rule in policy.rules for each in (rule.subject, *rule.peers))
+        for selector in dict.fromkeys(each for each in selectors if isinstance(each, LabelSelector)):
+            for found in (
+                *representatives(selector, home),
+                *representatives(selector, ELSEWHERE),
+                *near_misses(selector, home),
+            ):
                 labels.setdefault(found)
-            for peer in rule.peers:
-                if isinstance(peer, LabelSelector):
-                    for found in representatives(peer, policy.namespace or "default"):
-                        labels.setdefault(found)
-                elif isinstance(peer, CidrSelector) and peer.unaddressed is not None:
-                    for found in representatives(peer.unaddressed, policy.namespace or "default"):
-                        labels.setdefault(found)
     for namespace in sorted({policy.namespace or "default" for policy in known} | {"default"}):
         labels.setdefault(_completed({(K8S, NAMESPACE): namespace}))
     named: dict[str, Labels] = {}
@@ -101,8 +106,10 @@ def from_policies(policies: Iterable[Policy]) -> Universe:
         name = describe(found)
         # Labels may hold commas themselves.
         named[name if name not in named else f"{name} ({len(named)})"] = found
-    endpoints = tuple(Known(name, found, None, ports) for name, found in named.items())
-    return Universe(endpoints, outside_peers(known), question_names(known), ports, unnumbered)
+    # Addresses that no prefix of a policy holds: ipBlocks mean pods by them.
+    addresses = _spare_addresses(policy_prefixes(known), "100.64.0.1")
+    endpoints = tuple(Known(name, found, next(addresses), ports) for name, found in named.items())
+    return Universe(endpoints, outside_peers(known), question_names(known), ports, unnumbered, made_up=True)
 
 
 def outside_peers(policies: Iterable[Policy], names: Iterable[str] = ()) -> dict[str, PeerFacts]:
@@ -149,9 +156,13 @@ def sample_names(form: str) -> Iterator[str]:
         yield f"{first.replace('*', 'x')}.{rest}"
 
 
+Chosen = dict[tuple[str, str], str]
+"""Values of labels, by source and key."""
+
+
 def representatives(selector: LabelSelector, namespace: str) -> Iterator[Labels]:
     """Label sets of pods that the selector selects; none for one of reserved identities or that nobody fits."""
-    chosen: dict[tuple[str, str], str] = {}
+    chosen: Chosen = {}
     variants: list[tuple[tuple[str, str], str]] = []
     for requirement in selector.requirements:
         source = K8S if requirement.source == ANY else requirement.source
@@ -161,17 +172,47 @@ def representatives(selector: LabelSelector, namespace: str) -> Iterator[Labels]
         if requirement.operator == "In":
             chosen.setdefault(key, min(requirement.values))
             variants += [(key, value) for value in sorted(requirement.values)[1:]]
-        elif requirement.operator == "Exists":
-            chosen.setdefault(key, namespace if requirement.key == NAMESPACE else "x")
+        elif requirement.operator == "Exists" and requirement.key != NAMESPACE:
+            chosen.setdefault(key, "x")
     for changed in [{}, *({key: value} for key, value in variants)][:MOST_VALUES]:
         labels = _completed({**chosen, **changed}, namespace)
         if selector.matches(labels):
             yield labels
 
 
+def near_misses(selector: LabelSelector, namespace: str) -> Iterator[Labels]:
+    """Label sets of pods that fail one of its requirements, and have what the others ask for."""
+    fits: Chosen = {}
+    for requirement in selector.requirements:
+        if requirement.source not in (K8S, ANY):
+            return
+        if requirement.operator == "In":
+            fits[K8S, requirement.key] = min(requirement.values)
+        elif requirement.operator == "Exists" and requirement.key != NAMESPACE:
+            fits.setdefault((K8S, requirement.key), "x")
+    missed: list[Labels] = []
+    for requirement in selector.requirements:
+        key = (K8S, requirement.key)
+        without = {each: value for each, value in fits.items() if each != key}
+        if requirement.operator == "NotIn":
+            missed += (_completed({**without, key: value}, namespace) for value in sorted(requirement.values))
+        elif requirement.operator == "DoesNotExist":
+            missed.append(_completed({**without, key: "x"}, namespace))
+        else:
+            missed.append(_completed(without, ELSEWHERE if requirement.key in _PLACES else namespace))
+    yield from missed[:MOST_VALUES]
+
+
+_METADATA_NAME = f"{NAMESPACE_LABELS}.{METADATA_NAME}"
+_PLACES = (NAMESPACE, _METADATA_NAME)
+"""Labels that every pod has, by its namespace."""
+
+
 def _completed(labels: Mapping[tuple[str, str], str], namespace: str = "default") -> Labels:
+    named = labels.get((K8S, NAMESPACE)) or labels.get((K8S, _METADATA_NAME)) or namespace
     whole = {
-        (K8S, NAMESPACE): namespace,
+        (K8S, NAMESPACE): named,
+        (K8S, _METADATA_NAME): named,
         (K8S, CLUSTER): DEFAULT_CLUSTER,
         (K8S, SERVICE_ACCOUNT): "default",
         **labels,
@@ -179,17 +220,24 @@ def _completed(labels: Mapping[tuple[str, str], str], namespace: str = "default"
     return frozenset(str(Label(source, key, value)) for (source, key), value in whole.items())
 
 
+def _namespace_of(labels: Labels) -> str:
+    return next((each.partition("=")[2] for each in labels if each.startswith(f"{K8S}:{NAMESPACE}=")), "")
+
+
 def describe(labels: Labels) -> str:
     """`default/app=web`; `default/*` for a pod without labels of its own."""
-    own, namespace = [], ""
+    own, namespace = [], _namespace_of(labels)
+    usual = (
+        (CLUSTER, DEFAULT_CLUSTER),
+        (SERVICE_ACCOUNT, "default"),
+        (NAMESPACE, namespace),
+        (_METADATA_NAME, namespace),
+    )
     for label in sorted(labels):
         key, _, value = label.removeprefix("k8s:").partition("=")
-        if key == NAMESPACE:
-            namespace = value
-        elif key in (CLUSTER, SERVICE_ACCOUNT) and value == "default":
+        if (key, value) in usual:
             continue
-        else:
-            own.append(f"{key.replace(f'{NAMESPACE_LABELS}.', 'namespace:')}={value}")
+        own.append(f"{key.replace(f'{NAMESPACE_LABELS}.', 'namespace:')}={value}")
     return f"{namespace}/{','.join(own) or '*'}"
 
 
@@ -223,14 +271,14 @@ def _address_order(address: Address) -> tuple[int, int]:
     return address.version, int(address)
 
 
-def _spare_addresses(prefixes: Iterable[Network]) -> Iterator[Address]:
+def _spare_addresses(prefixes: Iterable[Network], first_of_all: str = "198.18.0.1") -> Iterator[Address]:
     """IPv4 addresses that no prefix of a policy holds (but /0): names must not be opened by a CIDR by chance."""
     taken = [
         (int(p.network_address), int(p.broadcast_address))
         for p in prefixes
         if p.version == 4 and p.prefixlen > 0
     ]
-    number = int(ip_address("198.18.0.1"))
+    number = int(ip_address(first_of_all))
     while True:
         holder = next((last for first, last in taken if first <= number <= last), None)
         if holder is not None:
