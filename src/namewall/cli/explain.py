@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from namewall.cli.context import CANNOT, WRONG_USAGE, fail
 from namewall.cli.inputs import dumped, texts
 from namewall.cli.scenarios import place
 from namewall.model.documents import Document
-from namewall.model.names import fqdn
+from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import or_meant
 from namewall.model.net import Protocol
 from namewall.policy.explain.flow import catalog_of, document, explain
@@ -140,6 +141,8 @@ def _query(
     begins = _party(scenario, source, namespace, "--from")
     if isinstance(begins, Service | Name):
         fail(f"--from: `{clean(source)}` cannot begin a flow; name a pod or an address", WRONG_USAGE)
+    if question is not None and (why := why_not_asked(question)) is not None:
+        fail(f"--dns: {clean(why)}", WRONG_USAGE)
     port, protocol = None, None
     if target is None:
         servers = scenario.cluster_dns
@@ -156,7 +159,8 @@ def _query(
     if port is None:
         port = DNS_PORT if question is not None else _ECHO.get(protocol)
     if port is None:
-        fail(f"--to: `{clean(target)}` needs a port, as `{clean(target)}:443`", WRONG_USAGE)
+        shown = f"[{ends}]" if isinstance(ends, IPv6Address) else clean(target)
+        fail(f"--to: `{clean(target)}` needs a port, as `{shown}:443`", WRONG_USAGE)
     if protocol in _ECHO and port > 255:
         fail(f"--to: `{port}` is no type of {protocol.name}; types end at 255", WRONG_USAGE)
     return Query(begins, ends, port, protocol, None if question is None else fqdn(question), at)

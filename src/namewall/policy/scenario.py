@@ -4,7 +4,8 @@ A Scenario is a value (`scenario_parse.parse_scenario` reads one from its docume
 What holds here beyond `decide`:
 
   - `externals` with names are live grants for every endpoint;
-  - a lookup is a grant for the endpoint that asked, from when it was made for max(ttl, 60) seconds, if the answer
+  - a lookup is a grant for the endpoint that asked, from when it was made for max(ttl, 60) seconds (or what
+    `namewall.io/min-ttl` says in the place of 60), if the answer
     would have taught: the question got to its server and was not refused, and either a `rules.dns` let it
     through or the server is the cluster DNS (design.md section 5; `strict_dns_rules` leaves the second out);
   - a DNS name as a target is the addresses of its lookups, or of the externals that carry it; a name that neither
@@ -25,11 +26,13 @@ from typing import Any
 
 from namewall.model.labels import Labels
 from namewall.model.names import fqdn
-from namewall.model.net import Address, Direction, Protocol, never_granted
+from namewall.model.net import Address, Direction, Protocol, is_private, never_granted
 from namewall.policy.decide import Decision, PeerFacts, decide
 from namewall.policy.lookup import ALLOWED, DNS_REFUSED, NO_POLICY, Verdict
+from namewall.policy.map_state import RuleOrigin
+from namewall.policy.metadata import of_subject
 from namewall.policy.ports import NO_NAMES, NamedPorts
-from namewall.policy.rules import Policy
+from namewall.policy.rules import Options, Policy
 from namewall.policy.scenario_values import (
     MIN_TTL,
     RESERVED_NAMES,
@@ -48,6 +51,7 @@ from namewall.policy.scenario_values import (
     Side,
     protocol_name,
 )
+from namewall.policy.selectors import CidrSelector, LabelSelector
 from namewall.policy.terms import selecting
 
 DNS_PORT = 53
@@ -91,12 +95,12 @@ class _Known:
         for address in lookup.addresses:
             self._taught.setdefault((lookup.source, address), []).append(lookup)
 
-    def names(self, asker: Party | None, address: Address, now: float) -> Iterator[str]:
+    def names(self, asker: Party | None, address: Address, now: float, min_ttl: float) -> Iterator[str]:
         """What the address is granted under to who asked for it."""
         if self._below is not None:
-            yield from self._below.names(asker, address, now)
+            yield from self._below.names(asker, address, now, min_ttl)
         for lookup in self._taught.get((asker, address), ()):
-            if lookup.live(now):
+            if lookup.live(now, min_ttl):
                 yield lookup.name
 
     def notes(self, asker: Party) -> tuple[str, ...]:
@@ -156,8 +160,38 @@ class Scenario:
         else:
             found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
         return replace(
-            found, notes=(*known.notes(source), *found.notes, *filter(None, [self.lacking(query)]))
+            found,
+            notes=(
+                *known.notes(source),
+                *found.notes,
+                *filter(None, [self.lacking(query), self._unaddressed(found.sides)]),
+            ),
         )
+
+    def _unaddressed(self, sides: Iterable[Side]) -> str:
+        """A sentence where an ipBlock let a pod in that has no address here (spec/semantics.md 8.7); else ""."""
+        for side in sides:
+            peer, origins = side.facts, side.decision.rules
+            if side.direction is Direction.EGRESS or peer.address is not None or not peer.inside:
+                continue
+            for block, origin in self._blocks:
+                if origin in origins and block.matches(peer.labels):
+                    return (
+                        f"{side.peer} has no `ips` here: as in Cilium's engine, ipBlocks then mean the pods of "
+                        f"their policy's namespace ({origin.name} {origin.rule}); with `ips` addresses decide"
+                    )
+        return ""
+
+    @cached_property
+    def _blocks(self) -> list[tuple[LabelSelector, RuleOrigin]]:
+        """What ipBlocks mean where pods have no addresses."""
+        return [
+            (peer.unaddressed, rule.origin)
+            for policy in self.expanded
+            for rule in policy.rules
+            for peer in rule.peers
+            if isinstance(peer, CidrSelector) and peer.unaddressed is not None
+        ]
 
     def lacking(self, query: Query) -> str:
         """A sentence where the query goes to a Service, by name or by address, that has no such port; else ""."""
@@ -314,14 +348,28 @@ class Scenario:
             found += [a for lookup in of_name if rank(lookup) == best for a in lookup.addresses]
         return tuple(dict.fromkeys(found))
 
+    def _options(self, endpoint: Endpoint) -> Options:
+        """What annotations say for it."""
+        if endpoint.labels not in self._known_options:
+            self._known_options[endpoint.labels] = of_subject(self.policies, endpoint.labels)
+        return self._known_options[endpoint.labels]
+
+    @cached_property
+    def _known_options(self) -> dict[Labels, Options]:
+        return {}
+
     def _outside(self, address: Address, asker: Party | None, known: _Known, now: float, port: int) -> _Hop:
         """An address that no pod and no Service of the scenario has."""
         owner = self._by_address.get(address)
         if owner is not None:
             return self._hop(owner, port) if isinstance(owner, Endpoint) else _closed(address, port)
+        options = self._options(asker) if isinstance(asker, Endpoint) else Options()
+        if options.strict and is_private(address):
+            return _Hop(str(address), PeerFacts.outside(address), port)
         names = set(self.names.get(address, ()))
         if not never_granted(address):
-            names.update(known.names(asker, address, now))
+            min_ttl = MIN_TTL if options.min_ttl is None else options.min_ttl
+            names.update(known.names(asker, address, now, min_ttl))
         return _Hop(str(address), PeerFacts.outside(address, names), port)
 
     # Flows.

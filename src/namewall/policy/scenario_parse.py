@@ -454,6 +454,11 @@ class _Reader:
             self._say(path, words, near(shown, EXPECTATIONS))
             return
         fields = EXPECT["properties"]
+        if not expect:
+            self._say(
+                path,
+                f"nothing is expected here; write one of {', '.join(EXPECTATIONS)}, or fields of the answer",
+            )
         for key, value in expect.items():
             if key not in fields:
                 words = f"`{key}` is no field of an answer; use {', '.join(fields)}"

@@ -118,9 +118,9 @@ class Lookup:
     at: float
     server: Party | None = None
 
-    def live(self, now: float) -> bool:
+    def live(self, now: float, min_ttl: float = MIN_TTL) -> bool:
         """To the last second, as the kernel has it."""
-        return self.at <= now <= self.at + max(self.ttl, MIN_TTL)
+        return self.at <= now <= self.at + max(self.ttl, min_ttl)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

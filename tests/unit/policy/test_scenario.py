@@ -103,6 +103,10 @@ CLUSTER_DNS = {
             {"queries": [{"from": "host", "to": "host:1", "expect": {"egress": "redirect"}}]},
             "queries[0].expect.egress: `redirect` cannot be; use one of allow, deny, null",
         ),
+        (
+            {"queries": [{"from": "host", "to": "host:1", "expect": {}}]},
+            "queries[0].expect: nothing is expected here; write one of allow, deny, refused",
+        ),
         ({"lookups": [{"name": "a.b", "ip": "1.2.3.4"}]}, "lookups[0].from: a lookup needs the endpoint"),
         *(
             (
@@ -685,3 +689,41 @@ def test_a_broken_case_has_answers_or_problems(data: st.DataObject) -> None:
     if found is not None:
         for query in found.queries:
             differences(query, found.answer(query))
+
+
+def test_of_policies_with_one_name_the_last_accepted_one_is_in_force() -> None:
+    """As when they are applied in order."""
+    first = policy("web", egress=[{"toEntities": ["world"]}])
+    last = policy("web", egress=[{"toCIDR": ["203.0.113.0/24"]}])
+    other = {**policy("web", egress=[{}]), "metadata": {"name": "web", "namespace": "else"}}
+    found = scenario(
+        policies=[first, policy("web", egres=[]), last, other, policy("web", egress=7)],
+        endpoints=[{"name": "web"}],
+        queries=[{"from": "web", "to": f"{to}:443"} for to in ("8.8.8.8", "203.0.113.7")],
+    )
+    assert [one.verdict for one in ask(found)] == ["deny", "allow"]
+    assert [result.replaced_by for result in found.results] == [2, None, None, None, None]
+
+
+def test_a_block_that_lets_a_pod_without_addresses_in_is_told() -> None:
+    rule = {"from": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}
+    block = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "block"},
+        "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [rule]},
+    }
+
+    def notes(**more: Any) -> list[tuple[str, int]]:
+        found = scenario(
+            policies=[block],
+            endpoints=[{"name": "web", "labels": {"app": "web"}}, {"name": "other", **more}],
+            queries=[{"from": "other", "to": "web:80"}],
+        )
+        return [
+            (answer.verdict, sum("has no `ips` here" in note for note in answer.notes))
+            for answer in ask(found)
+        ]
+
+    assert notes() == [("allow", 1)]
+    assert notes(ips=["10.0.0.7"]) == [("deny", 0)]

@@ -16,10 +16,11 @@ from namewall.policy.expand import CidrGroup
 from namewall.policy.explain.anatomy import Catalog, Raw, key_of
 from namewall.policy.explain.case import Case
 from namewall.policy.explain.edits import Change
+from namewall.policy.explain.filtered import filtered
 from namewall.policy.explain.nearest import Nearest, nearest
 from namewall.policy.explain.patch import Patch, smallest, why_none
 from namewall.policy.explain.steps import Step, steps_of
-from namewall.policy.explain.words import rule_names
+from namewall.policy.explain.words import rule_name, rule_names
 from namewall.policy.lookup import POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
 from namewall.policy.parse import CIDR_GROUP
@@ -187,6 +188,9 @@ def _search(scenario: Scenario, catalog: Catalog, query: Query) -> Patch | str:
         case = case_of(world, query, side)
         if reason := why_none(case, side.decision):
             return world.lacking(query) or reason
+        if side.decision.reason == POLICY_DENIED and (held := filtered(now, case)) is not None:
+            why = f"{rule_name(held.rule)} would allow it, but for {held.said}"
+            return f"{why}; a plain rule beside it would let all pass"
         if _is_unlearned(case):
             found = _teach(world, query, case)
             if isinstance(found, str):

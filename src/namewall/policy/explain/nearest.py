@@ -16,6 +16,7 @@ from namewall.policy.cilium import network
 from namewall.policy.decide import Decision
 from namewall.policy.explain.anatomy import Catalog, PeerPart, at
 from namewall.policy.explain.case import Case
+from namewall.policy.explain.filtered import filtered
 from namewall.policy.explain.words import port_name, wanted_peer, wanted_port
 from namewall.policy.lookup import DNS_REFUSED, POLICY_DENIED
 from namewall.policy.map_state import RuleOrigin
@@ -44,10 +45,14 @@ def nearest(catalog: Catalog, case: Case, decision: Decision) -> Nearest | None:
         return _refused(catalog, case, decision)
     if decision.reason != POLICY_DENIED:
         return None
+    if (held := filtered(catalog, case)) is not None:
+        return Nearest(held.rule, held.path, held.said, port_name(case.protocol, case.port))
     best: tuple[tuple[int, int, float], Rule] | None = None
     for rule in catalog.enforced:
         if rule.deny or rule.direction is not case.direction:
             continue
+        if not rule.peers and not catalog.peer_parts(rule):
+            continue  # it turns on default deny, and has nothing that could be put right
         distance = _distance(case, rule)
         if distance is not None and (best is None or distance < best[0]):
             best = distance, rule
@@ -132,6 +137,8 @@ def _missed(catalog: Catalog, case: Case, rule: Rule) -> Nearest:
 def _peer(case: Case, rule: Rule, part: PeerPart, alike: Iterable[PeerPart]) -> Nearest:
     whole = f"{rule.origin.rule}.{part.member}"
     wanted = [wanted_peer(each) for each in alike]
+    if isinstance(part.raw, str) and part.member.endswith("Entities"):
+        return Nearest(rule.origin, part.path, part.raw, case.whom)
     labels = [each for each in part.peers if isinstance(each, LabelSelector)]
     if case.peer.inside and len(wanted) == 1 and len(labels) == 1 and case.peer.labels:
         failed = [r for r in labels[0].requirements if not r.holds(view(case.peer.labels))]
@@ -143,6 +150,8 @@ def _peer(case: Case, rule: Rule, part: PeerPart, alike: Iterable[PeerPart]) -> 
     got = case.name.removesuffix(".") if case.name and not case.peer.inside else case.whom
     if (excepted := _excepted(case, part)) is not None:
         return Nearest(rule.origin, *excepted, got)
+    if case.peer.inside and any(isinstance(each, CidrSelector) and not each.pods for each in part.peers):
+        got = f"{got}, which is in the cluster: CIDR rules mean what is outside"
     return Nearest(rule.origin, whole, wanted, got)
 
 
@@ -179,6 +188,7 @@ def _requirement(path: str, raw: Any, failed: Requirement) -> tuple[str, Any]:
     want: Any = sorted(failed.values) if failed.values else failed.operator
     if failed.operator == "In" and len(failed.values) == 1:
         (want,) = failed.values
+        want = want or failed.key
     elif failed.operator == "NotIn":
         want = f"not {', '.join(sorted(failed.values))}"
     if not isinstance(raw, dict):

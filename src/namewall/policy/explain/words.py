@@ -73,9 +73,9 @@ def _raw_peer(raw: Any) -> str:
         return str(raw["ipBlock"]["cidr"])
     if "podSelector" in raw or "namespaceSelector" in raw:
         sides = [
-            f"{side} {_raw_peer(raw[f'{side}Selector'])}"
+            f"{side} {_raw_peer(selector)}" if selector else f"any {side}"
             for side in ("pod", "namespace")
-            if raw.get(f"{side}Selector") is not None
+            if (selector := raw.get(f"{side}Selector")) is not None
         ]
         return " and ".join(sides)
     words = [f"{key}={value}" for key, value in (raw.get("matchLabels") or {}).items()]
@@ -84,6 +84,9 @@ def _raw_peer(raw: Any) -> str:
         words.append(f"{expression['key']} {expression['operator']}{f' ({values})' if values else ''}")
     if service := raw.get("k8sService"):
         words.append(f"service {service.get('namespace') or ''}/{service.get('serviceName')}")
+    if chosen := raw.get("k8sServiceSelector"):
+        where = f" of namespace {chosen['namespace']}" if chosen.get("namespace") else ""
+        words.append(f"services{where} with {_raw_peer(chosen['selector'])}")
     return ", ".join(words) or "everything" if words or not raw else str(raw)
 
 
