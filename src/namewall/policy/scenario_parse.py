@@ -455,10 +455,10 @@ class _Reader:
             return
         fields = EXPECT["properties"]
         if not expect:
-            self._say(
-                path,
-                f"nothing is expected here; write one of {', '.join(EXPECTATIONS)}, or fields of the answer",
+            words = (
+                f"nothing is expected here; write one of {', '.join(EXPECTATIONS)}, or fields of the answer"
             )
+            self._say(path, words)
         for key, value in expect.items():
             if key not in fields:
                 words = f"`{key}` is no field of an answer; use {', '.join(fields)}"

@@ -95,6 +95,11 @@ def test_json_is_the_row_of_simulate_and_fits_its_schema() -> None:
     [
         (["--from", "pod/nobody", "--to", "kubernetes.io:443"], "--from: `pod/nobody` is no endpoint"),
         (["--from", "backend", "--to", "kubernetes.io"], "--to: `kubernetes.io` needs a port"),
+        (["--from", "backend", "--to", "2001:db8::1"], "needs a port, as `[2001:db8::1]:443`"),
+        (
+            ["--from", "backend", "--dns", "*.kubernetes.io"],
+            "--dns: `*.kubernetes.io` is a pattern and no name",
+        ),
         (["--from", "backend", "--to", "kubernetes.io:99999"], "ports end at 65535"),
         (["--from", "backend", "--to", "kubernetes.io:443/quic"], "`quic` is no protocol"),
         (["--from", "kubernetes.io", "--to", "backend:80"], "cannot begin a flow"),
