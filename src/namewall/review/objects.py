@@ -8,6 +8,8 @@ from namewall.model.documents import Document
 from namewall.model.near import near
 from namewall.policy.parse import API_VERSIONS, CIDR_GROUP
 
+KINDS = (*API_VERSIONS, CIDR_GROUP)
+
 
 def is_scenario(document: Document) -> bool:
     """As opposed to a policy that lies in the same folder."""
@@ -15,17 +17,47 @@ def is_scenario(document: Document) -> bool:
     return isinstance(value, dict) and "kind" not in value and ("queries" in value or "tests" in value)
 
 
+_NEIGHBOURS = {
+    "networking.k8s.io": ("Ingress", "IngressClass", "IPAddress", "ServiceCIDR"),
+    "cilium.io": (
+        "CiliumBGPAdvertisement",
+        "CiliumBGPClusterConfig",
+        "CiliumBGPNodeConfig",
+        "CiliumBGPNodeConfigOverride",
+        "CiliumBGPPeerConfig",
+        "CiliumBGPPeeringPolicy",
+        "CiliumClusterwideEnvoyConfig",
+        "CiliumEgressGatewayPolicy",
+        "CiliumEndpoint",
+        "CiliumEndpointSlice",
+        "CiliumEnvoyConfig",
+        "CiliumExternalWorkload",
+        "CiliumGatewayClassConfig",
+        "CiliumIdentity",
+        "CiliumL2AnnouncementPolicy",
+        "CiliumLoadBalancerIPPool",
+        "CiliumLocalRedirectPolicy",
+        "CiliumNode",
+        "CiliumNodeConfig",
+        "CiliumPodIPPool",
+    ),
+}
+"""The other kinds of the policies' own API groups. Any kind that is not here is a misspelt one."""
+_OTHER_POLICIES = ("crd.projectcalico.org", "projectcalico.org", "policy.networking.k8s.io", "crd.antrea.io")
+"""API groups whose policies have names like ours and are no business of ours."""
+
+
 def is_other(obj: Any) -> bool:
     """An object of Kubernetes that is no policy and nobody's misspelt one, as files often hold beside policies."""
-    if not isinstance(obj, dict) or obj.get("kind") in (*API_VERSIONS, CIDR_GROUP):
-        return False
-    version, kind = obj.get("apiVersion"), obj.get("kind")
+    version, kind = (obj.get("apiVersion"), obj.get("kind")) if isinstance(obj, dict) else (None, None)
     if not isinstance(version, str) or not isinstance(kind, str) or not kind:
         return False
     group = version.rpartition("/")[0]
-    known = group in ("", "apps", "batch", "autoscaling", "policy") or group.endswith(".k8s.io")
-    misspelt = "NetworkPolicy" in kind or near(kind, API_VERSIONS) is not None
-    return known and group != "networking.k8s.io" and not misspelt
+    if group in _NEIGHBOURS:
+        return kind in _NEIGHBOURS[group]
+    if group in _OTHER_POLICIES:
+        return True
+    return "NetworkPolicy" not in kind and near(kind, KINDS) is None and kind not in KINDS
 
 
 def objects(document: Document) -> list[tuple[str, Any]]:

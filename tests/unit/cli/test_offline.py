@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from namewall.cli.main import main
 from namewall.cli.test import selector
+from namewall.review.objects import is_other
 
 GOOD = """\
 apiVersion: cilium.io/v2
@@ -632,3 +633,23 @@ def test_a_batch_s_rows_may_have_nulls_and_fields_that_nobody_knows() -> None:
     assert answer["queries"][0]["verdict"] == "allow"
     for word in ("note", "identity", "queries[0].id"):
         assert f"{word}: unknown field" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "other"),
+    [
+        ("networking.k8s.io/v1", "Ingress", True),
+        ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", True),
+        ("cilium.io/v2", "CiliumLocalRedirectPolicy", True),
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy", True),
+        ("crd.projectcalico.org/v1", "NetworkPolicy", True),
+        ("projectcalico.org/v3", "GlobalNetworkPolicy", True),
+        ("cilium.io/v2", "CiliumNetPolicy", False),
+        ("networking.k8s.io/v1", "NetPol", False),
+        ("network.k8s.io/v1", "NetworkPolicy", False),
+        ("", "Pod", True),
+    ],
+)
+def test_objects_of_others_beside_policies_are_left_out(version: str, kind: str, other: bool) -> None:
+    """But nothing that may be meant for one of ours."""
+    assert is_other({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}}) is other

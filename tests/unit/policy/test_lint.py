@@ -552,3 +552,87 @@ def test_policy_types_say_what_a_null_list_of_rules_restricts() -> None:
     metadata = {"name": "none", "namespace": "default"}
     raw = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
     assert [f.path for f in findings(raw) if f.rule == "null-field"] == ["spec.egress[0].to"]
+
+
+ALL = {"toEntities": ["all"]}
+NAMES = {"toFQDNs": [{"matchName": "httpbin.org"}]}
+ASK = {"ports": [{"port": "53", "protocol": "ANY"}], "rules": {"dns": [{"matchPattern": "*"}]}}
+HTTP = {"toPorts": [{"ports": [{"port": "443", "protocol": "TCP"}], "rules": {"http": [{"method": "GET"}]}}]}
+OPENSHIFT = {
+    "toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "openshift-dns"}}],
+    "toPorts": [ASK],
+}
+TEAM = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "team"}}], "toPorts": [ASK]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule", "said"),
+    [
+        ({"egress": [NAMES | HTTP, {"toPorts": [ASK]}]}, "names-swallowed", None),
+        ({"egress": [OPENSHIFT]}, "dns-server-wide", None),
+        ({"egress": [TEAM]}, "dns-server-wide", "the DNS server may be any pod of namespace `team`"),
+        ({"egressDeny": [ALL]}, "deny-denies-all", None),
+        (
+            {"egressDeny": [ALL | {"toPorts": [{"ports": [{"port": "25"}]}]}]},
+            "deny-denies-all",
+            "deny rules turn on",
+        ),
+        *(
+            (
+                {"egress": [{"toEndpoints": [{"matchLabels": {"app": "a"}, "matchExpressions": [term]}]}]},
+                "selects-nothing",
+                said,
+            )
+            for term, said in (
+                (
+                    {"key": "app", "operator": "NotIn", "values": ["a", "b"]},
+                    "`app` cannot be `a` and none of it",
+                ),
+                ({"key": "app", "operator": "NotIn", "values": ["b"]}, None),
+                ({"key": "app", "operator": "DoesNotExist"}, "`app` cannot be `a` and missing"),
+                ({"key": "app", "operator": "Exists"}, None),
+            )
+        ),
+    ],
+)
+def test_what_is_said_of_what_others_wrote(spec: dict[str, Any], rule: str, said: str | None) -> None:
+    """Found in the policies of others, where it was wrong or missing."""
+    found = [finding.message for finding in findings(cnp(**spec)) if finding.rule == rule]
+    assert [said is not None and message.startswith(said) for message in found] == [True] * (said is not None)
+
+
+def test_a_clusterwide_policy_that_lets_all_in_closes_nothing() -> None:
+    def said(**spec: Any) -> list[str]:
+        raw = {
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumClusterwideNetworkPolicy",
+            "metadata": {"name": "lockdown"},
+            "spec": {"endpointSelector": {}, "ingressDeny": [{"fromEntities": ["world"]}], **spec},
+        }
+        return [f.message for f in findings(raw) if f.rule == "selects-everything"]
+
+    assert not said(ingress=[{"fromEntities": ["all"]}])
+    assert said(ingress=[{"fromEntities": ["cluster"]}])
+
+
+def test_a_service_and_another_cluster_are_told_as_such() -> None:
+    world = {
+        "policies": [
+            cnp(
+                egress=[
+                    {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"rgw": "red"}}}}]}
+                ],
+                ingress=[
+                    {"fromEndpoints": [{"matchLabels": {"app": "db", "io.cilium.k8s.policy.cluster": "red"}}]}
+                ],
+            )
+        ],
+        "endpoints": [{"name": "web", "labels": {"app": "web"}}, {"name": "db", "labels": {"app": "db"}}],
+        "services": [
+            {"name": "s3", "labels": {"rgw": "blue"}, "selector": {"app": "db"}, "ips": ["10.1.0.1"]}
+        ],
+    }
+    said = {f.path: (f.message, f.hint) for f in findings(world=world) if f.rule == "selects-nothing"}
+    assert said["spec.egress[0].toServices[0]"][0] == "it selects no Service of the scenario"
+    hint = "default/db has the other labels: the cluster is called `default` here"
+    assert said["spec.ingress[0].fromEndpoints[0]"][1] == hint

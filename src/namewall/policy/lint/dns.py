@@ -97,7 +97,9 @@ def _wide(peer: object) -> str:
             return "anywhere in the world"
         if not own_requirements(peer):
             namespaces = [v for r in peer.requirements if r.key.endswith(".namespace") for v in r.values]
-            return "" if namespaces == ["kube-system"] else "any pod"
+            if set(namespaces) <= {KUBE_SYSTEM, "openshift-dns"} and namespaces:
+                return ""
+            return f"any pod of namespace `{namespaces[0]}`" if len(namespaces) == 1 else "any pod"
     return "anywhere a name leads" if isinstance(peer, FqdnSelector) else ""
 
 

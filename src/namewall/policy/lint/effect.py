@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from namewall.model.net import Direction, Protocol
 from namewall.policy.explain.words import rule_name
 from namewall.policy.lint.contained import labels_meet, peer_within, ports_meet, rule_within
-from namewall.policy.lint.finding import Finding, Project
+from namewall.policy.lint.finding import Finding, Project, is_for_all
 from namewall.policy.parse import enforceable
 from namewall.policy.rules import EVERYTHING, Rule
 from namewall.policy.scenario import Endpoint, ServicePort
@@ -126,6 +126,8 @@ def default_deny(project: Project) -> Iterator[Finding]:
                     f"write `{side}: [{{}}]` to deny everything",
                 )
             if spec.get(f"{side}Deny") and not spec.get(side) and flags.get(side) is not False:
+                if any(map(is_for_all, project.rules_of(index, f"{path}.{side}Deny["))):
+                    continue  # so it is meant
                 if _allowed_elsewhere(project, index, path, side):
                     continue
                 yield Finding(
@@ -139,13 +141,7 @@ def default_deny(project: Project) -> Iterator[Finding]:
 
 
 def _allowed_elsewhere(project: Project, index: int, path: str, side: str) -> bool:
-    mine = [
-        rule
-        for policy_index, policy in project.catalog.numbered()
-        if policy_index == index
-        for rule in policy.rules
-        if rule.origin.rule.startswith(f"{path}.{side}Deny")
-    ]
+    mine = project.rules_of(index, f"{path}.{side}Deny[")
     return any(rule.peers and not rule.deny for deny in mine for _, rule in project.around(deny))
 
 

@@ -19,9 +19,9 @@ from namewall.policy.lint.contained import form_within, world_families
 from namewall.policy.lint.subjects import Subjects
 from namewall.policy.lint.suffixes import Suffixes
 from namewall.policy.lint.wider import Wider
-from namewall.policy.rules import Rule
+from namewall.policy.rules import EVERYTHING, Policy, Rule
 from namewall.policy.scenario import Scenario
-from namewall.policy.selectors import FqdnSelector, LabelSelector
+from namewall.policy.selectors import WILDCARD, FqdnSelector, LabelSelector
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -52,6 +52,14 @@ class Project:
     def rules(self) -> list[tuple[int, Rule]]:
         """(object's number, rule), in order."""
         return [(index, rule) for index, policy in self.catalog.numbered() for rule in policy.rules]
+
+    @cached_property
+    def _policies(self) -> dict[int, Policy]:
+        return dict(self.catalog.numbered())
+
+    def rules_of(self, index: int, beginning: str) -> list[Rule]:
+        """The rules of an object whose paths begin so, as `spec.egressDeny[`."""
+        return [rule for rule in self._policies[index].rules if rule.origin.rule.startswith(beginning)]
 
     @cached_property
     def by_subject(self) -> Subjects:
@@ -144,6 +152,11 @@ class Project:
 
     def value(self, index: int, path: str) -> Any:
         return at(self.catalog.raws[index], path)
+
+
+def is_for_all(rule: Rule) -> bool:
+    """Whether it means everybody at every port."""
+    return WILDCARD in rule.peers and EVERYTHING in rule.ports
 
 
 def in_namespace(kind: str, namespace: str) -> str:

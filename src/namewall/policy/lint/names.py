@@ -179,7 +179,8 @@ def empty_fqdns(project: Project) -> Iterator[Finding]:
 def swallowed(project: Project) -> Iterator[Finding]:
     """Names beside a rule that lets the subject out to all of the world anyway."""
     for index, rule in project.allows(Direction.EGRESS):
-        if not any(isinstance(peer, FqdnSelector) for peer in rule.peers):
+        # Without ports it is one whose ports cannot be enforced: not-enforceable says so.
+        if not rule.ports or not any(isinstance(peer, FqdnSelector) for peer in rule.peers):
             continue
         for _, other in project.open_around(rule):
             families = {family for peer in other.peers for family in world_families(peer)}

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from namewall.model.labels import METADATA_NAME, NAMESPACE, RESERVED, is_relevant, split_key
+from namewall.model.labels import (
+    CLUSTER,
+    DEFAULT_CLUSTER,
+    METADATA_NAME,
+    NAMESPACE,
+    RESERVED,
+    is_relevant,
+    split_key,
+    view,
+)
 from namewall.model.net import Direction
 from namewall.policy.decide import PeerFacts
 from namewall.policy.explain.anatomy import PeerPart, key_of
 from namewall.policy.explain.words import policy_name
 from namewall.policy.lint.contained import is_world, own_requirements
-from namewall.policy.lint.finding import Finding, Project, in_namespace
+from namewall.policy.lint.finding import Finding, Project, in_namespace, is_for_all
 from namewall.policy.rules import Rule
 from namewall.policy.scenario import RESERVED_NAMES, Endpoint, Scenario
 from namewall.policy.selectors import WILDCARD, CidrSelector, FqdnSelector, LabelSelector
@@ -41,6 +50,7 @@ def labels(project: Project) -> Iterator[Finding]:
     for index, spec_path, spec in project.specs():
         for path, member, selector in _selectors(spec, spec_path):
             wanted: dict[str, set[str]] = {}
+            others: list[tuple[str, str, str, list[str]]] = []
             for where, key, operator, values in _requirements(selector, path):
                 source, name = split_key(key)
                 if member in ("podSelector", "namespaceSelector"):
@@ -75,6 +85,20 @@ def labels(project: Project) -> Iterator[Finding]:
                             "put the values into one requirement",
                         )
                     wanted[key] = both & set(values)
+                else:
+                    others.append((where, key, operator, values))
+            for where, key, operator, values in others:
+                left = wanted.get(key)
+                if left and (operator == "DoesNotExist" or (operator == "NotIn" and left <= set(values))):
+                    never = "missing" if operator == "DoesNotExist" else "none of it"
+                    yield Finding(
+                        "selects-nothing",
+                        "warning",
+                        index,
+                        where,
+                        f"`{key}` cannot be {_or(left)} and {never}",
+                        "take one of the two requirements out",
+                    )
 
 
 def _instead(name: str, member: str, values: list[str]) -> str:
@@ -153,8 +177,12 @@ def _peers(project: Project, index: int, rule: Rule) -> Iterator[Finding]:
                 "warning",
                 index,
                 part.path,
-                "it selects no endpoint of the scenario" + _among(part),
-                _elsewhere(project.scenario, rule, part)
+                "it selects no Service of the scenario"
+                if part.member == "toServices"
+                else "it selects no endpoint of the scenario" + _among(part),
+                "compare the Service's name, labels and namespace"
+                if part.member == "toServices"
+                else _elsewhere(project.scenario, rule, part)
                 or "without a namespace label a selector means the policy's own namespace; compare the labels",
             )
 
@@ -171,7 +199,10 @@ def _elsewhere(scenario: Scenario, rule: Rule, part: PeerPart) -> str:
     for peer in part.peers:
         own = LabelSelector(tuple(own_requirements(peer))) if isinstance(peer, LabelSelector) else WILDCARD
         pod = next((pod for pod in _pods(scenario) if own.requirements and own.matches(pod.labels)), None)
-        if pod is not None:
+        if pod is not None and isinstance(peer, LabelSelector):
+            failed = next(r for r in peer.requirements if not r.holds(view(pod.labels)))
+            if failed.key == CLUSTER:
+                return f"{pod} has the other labels: the cluster is called `{DEFAULT_CLUSTER}` here"
             there = in_namespace(rule.origin.kind, pod.namespace)
             return f"{pod} has these labels: write `{there}`"
     return ""
@@ -214,7 +245,9 @@ def everybody(project: Project) -> Iterator[Finding]:
         sides = [
             side
             for side in ("ingress", "egress")
-            if (spec.get(side) or spec.get(f"{side}Deny")) and flags.get(side) is not False
+            if (spec.get(side) or spec.get(f"{side}Deny"))
+            and flags.get(side) is not False
+            and not any(map(is_for_all, project.rules_of(index, f"{path}.{side}[")))
         ]
         if sides:
             yield Finding(
@@ -283,7 +316,7 @@ def or_lists(project: Project) -> Iterator[Finding]:
         raws = [part.raw for part in project.catalog.peer_parts(rule)]
         pods = [n for n, raw in enumerate(raws) if "podSelector" in raw and "namespaceSelector" not in raw]
         spaces = [n for n, raw in enumerate(raws) if "namespaceSelector" in raw and "podSelector" not in raw]
-        if pods and spaces:
+        if pods and spaces and not any("ipBlock" in raw for raw in raws):  # with one, `or` is meant
             side = "to" if rule.direction is Direction.EGRESS else "from"
             yield Finding(
                 "netpol-or",
