@@ -157,6 +157,8 @@ class Scenario:
             else:
                 hops = [self._outside(a, source, known, now, query.port) for a in addresses or (SOMEWHERE,)]
                 found = self._flow(source, hops, query.protocol, query.dns)
+                if isinstance(source, Endpoint) and found.verdict == "deny":
+                    found = replace(found, notes=_not_learned(source, target, hops))
         else:
             found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
         return replace(
@@ -501,6 +503,14 @@ class Scenario:
 
 def _verdict(sides: Sequence[Side], denied: Sequence[Side]) -> Verdict | None:
     return None if not sides else "deny" if denied else "allow"
+
+
+def _not_learned(source: Endpoint, target: Name, hops: Iterable[_Hop]) -> tuple[str, ...]:
+    """What a denied flow to a name goes to: addresses that were looked up for it, be it by others or long ago."""
+    stale = [hop.peer for hop in hops if target.name not in hop.facts.names]
+    if not stale:
+        return ()
+    return (f"`{target}` is {', '.join(stale)} here, and {source} has no live lookup of it",)
 
 
 def _why(asked: Answer) -> str:

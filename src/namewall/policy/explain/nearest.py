@@ -1,7 +1,8 @@
 """The rule that came nearest to allowing a denied flow, and the field by which it missed.
 
-A rule misses by its subject, its peer or its ports. Fewer misses are nearer; among equals, ports are nearer than
-peers, and peers than subjects; then the more alike (shared end of a name, shared prefix, labels that hold).
+A rule misses by its subject (which counts twice: it is somebody else's rule), its peer or its ports. Fewer misses are
+nearer; among equals, ports are nearer than peers, and peers than subjects; then the more alike (shared end of a name,
+shared prefix, labels that hold).
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _distance(case: Case, rule: Rule) -> tuple[int, int, float] | None:
         return None
     if subject and peer and port:
         return None
-    misses = (not subject) + (not peer) + (not port)
+    misses = 2 * (not subject) + (not peer) + (not port)
     weight = 4 * (not subject) + 2 * (not peer) + (not port)
     return misses, weight, -max((likeness(case, each) for each in rule.peers), default=-1.0)
 
