@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -194,7 +194,7 @@ def _search(scenario: Scenario, catalog: Catalog, query: Query) -> Patch | str:
         if _is_unlearned(case):
             found = _teach(world, query, case)
             if isinstance(found, str):
-                return found
+                return _rules_and_a_lookup(case, changes) if changes else found
             case = found
         step = smallest(now, case, known)
         if step is None:
@@ -203,6 +203,15 @@ def _search(scenario: Scenario, catalog: Catalog, query: Query) -> Patch | str:
         changes.append(change)
         world = replace(world, policies=now.policies, expanded=now.policies)
     return f"more than {MOST_CHANGES} changes are needed"
+
+
+def _rules_and_a_lookup(case: Case, changes: Sequence[Change]) -> str:
+    """Where rules are missing and, once they are there, a lookup too: no rule alone opens the address asked for."""
+    added = "a rule is" if len(changes) == 1 else f"{len(changes)} rules are"
+    return (
+        f"{added} missing, and {case.who} has no live lookup of {_plain(case.name)} either; "
+        "leave that name's lookups out to see which"
+    )
 
 
 def _is_unlearned(case: Case) -> bool:
