@@ -8,8 +8,10 @@ datapath: those parts select nothing, never more than was asked for, and `apply`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from namewall.model.errors import Problem
@@ -19,7 +21,7 @@ from namewall.policy.metadata import limited, read_annotations
 from namewall.policy.rule_schema import Schema
 from namewall.policy.rules import Policy
 from namewall.policy.schema import crd_schema, network_policy_schema
-from namewall.policy.structural import accepts, has_wrong_type, known, validate, without_nulls, wrong_type
+from namewall.policy.structural import accepts, has_wrong_type, readable, validate, without_nulls, wrong_type
 
 API_VERSIONS = {
     "CiliumNetworkPolicy": "cilium.io/v2",
@@ -43,10 +45,10 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
     obj, nulls = stored(obj)
     problems = [_with_null(problem, nulls) for problem in validate(schema, obj)]
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
-    if not any(map(has_wrong_type, problems)):
-        # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
-        seen = known(schema, obj) if problems else obj
-        problems += unsaid(problems, _agent_problems(kind, seen))
+    # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
+    more = _agent_problems(kind, readable(schema, obj) if problems else obj)
+    unread = [problem.path for problem in problems if has_wrong_type(problem)]
+    problems += unsaid(problems, _apart(more, unread))
     if problems:
         return None, problems
     return _read(kind, obj), []
@@ -63,6 +65,27 @@ def stored(obj: Any) -> tuple[Any, tuple[str, ...]]:
     nulls: list[str] = []
     kept = without_nulls(schema, obj, nulls=nulls)
     return (kept, tuple(nulls)) if nulls else (obj, ())
+
+
+def _apart(more: list[Problem], unread: list[str]) -> list[Problem]:
+    """Those of `more` that cannot be there only since a field at, above or below theirs was not read."""
+    if not unread:
+        return more
+    below, above = set(unread), {each for path in unread for each in _beginnings(path)}
+    return [
+        problem
+        for problem in more
+        if problem.path not in above and below.isdisjoint((problem.path, *_beginnings(problem.path)))
+    ]
+
+
+DEEPEST = 40
+"""Steps of a path at most that are fields of a schema; keys of labels may have any number of dots."""
+
+
+def _beginnings(path: str) -> list[str]:
+    """The paths above it: of `spec.egress[0]` `spec` and `spec.egress`."""
+    return [path[: each.start()] for each in islice(re.finditer(r"[.[]", path), DEEPEST)]
 
 
 def _with_null(problem: Problem, nulls: Iterable[str]) -> Problem:

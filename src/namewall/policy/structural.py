@@ -223,10 +223,8 @@ def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
         elif not isinstance(value, int) or isinstance(value, bool):
             yield wrong_type(path, value, "integer or string")
         return
-    wanted = schema.get("type")
-    found = json_type(value)
-    if wanted and found != wanted and not (wanted == "number" and found == "integer"):
-        yield wrong_type(path, value, wanted)
+    if not _is_of_type(schema, value):
+        yield wrong_type(path, value, schema["type"])
         return
     if isinstance(value, dict):
         yield from _validate_object(schema, value, path)
@@ -328,14 +326,38 @@ def _keeps_unknown(schema: Schema) -> bool:
     )
 
 
-def known(schema: Schema, value: Any) -> Any:
-    """A copy without the fields that the schema does not know, of whose types it can say nothing."""
+_EMPTY: dict[str, Any] = {
+    "object": {},
+    "array": [],
+    "string": "",
+    "integer": 0,
+    "number": 0,
+    "boolean": False,
+}
+
+
+def readable(schema: Schema, value: Any) -> Any:
+    """A copy in which all is of the schema's types: members that are not, and those that it does not know, are left
+    out, and items of a list that are not are empty."""
     if isinstance(value, list):
-        return [known(schema.get("items", {}), member) for member in value]
+        item = schema.get("items", {})
+        return [readable(item, each) if _is_of_type(item, each) else _EMPTY[item["type"]] for each in value]
     if not isinstance(value, dict) or _keeps_unknown(schema):
         return value
-    below = {**dict.fromkeys(value, schema.get("additionalProperties")), **schema.get("properties", {})}
-    return {key: known(below[key], member) for key, member in value.items() if below[key] is not None}
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
+    found = {}
+    for key, member in value.items():
+        below = properties.get(key, additional)
+        if below is not None and isinstance(key, str) and _is_of_type(below, member):
+            found[key] = readable(below, member)
+    return found
+
+
+def _is_of_type(schema: Schema, value: Any) -> bool:
+    if schema.get("x-kubernetes-int-or-string"):
+        return isinstance(value, str | int) and not isinstance(value, bool)
+    wanted, found = schema.get("type"), json_type(value)
+    return not wanted or found == wanted or (wanted == "number" and found == "integer")
 
 
 def without_nulls(schema: Schema, value: Any, path: str = "", nulls: list[str] | None = None) -> Any:

@@ -527,3 +527,28 @@ def test_a_key_of_a_cidr_group_s_labels_is_checked_with_its_source(key: str, acc
     chosen = {"cidrGroupSelector": {"matchLabels": {key: "x"}}}
     policy, _ = parse(cnp({"endpointSelector": {}, "egress": [{"toCIDRSet": [chosen]}]}))
     assert (policy is not None) is accepted
+
+
+def test_what_has_a_wrong_type_hides_no_other_mistake() -> None:
+    """Nor is anything said of it twice, or for want of it."""
+    ports = [{"port": 443}, {"port": "65536"}, {"port": "80", "endPort": "90"}, {"protocol": "TCP"}]
+    rules: list[Any] = [
+        {"toPorts": [{"ports": ports}]},
+        {"toEntities": "all", "toCIDR": ["10.0.0.0/99"]},
+        7,
+        {"toFQDNs": [7, {"matchName": "a b"}], "icmps": [{"fields": [{"type": True}]}]},
+    ]
+    said = [problem.path for problem in bad(cnp({"endpointSelector": {"matchLabels": 7}, "egress": rules}))]
+    assert sorted(said) == [
+        "spec.egress[0].toPorts[0].ports[0].port",
+        "spec.egress[0].toPorts[0].ports[1].port",
+        "spec.egress[0].toPorts[0].ports[2].endPort",
+        "spec.egress[0].toPorts[0].ports[3].port",
+        "spec.egress[1].toCIDR[0]",
+        "spec.egress[1].toEntities",
+        "spec.egress[2]",
+        "spec.egress[3].icmps[0].fields[0].type",
+        "spec.egress[3].toFQDNs[0]",
+        "spec.egress[3].toFQDNs[1].matchName",
+        "spec.endpointSelector.matchLabels",
+    ]
