@@ -562,6 +562,11 @@ OPENSHIFT = {
     "toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "openshift-dns"}}],
     "toPorts": [ASK],
 }
+KUBE_DNS = {
+    "toEndpoints": [
+        {"matchLabels": {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}}
+    ]
+}
 TEAM = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "team"}}], "toPorts": [ASK]}
 
 
@@ -569,6 +574,22 @@ TEAM = {"toEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "tea
     ("spec", "rule", "said"),
     [
         ({"egress": [NAMES | HTTP, {"toPorts": [ASK]}]}, "names-swallowed", None),
+        *(
+            (
+                {
+                    "egress": [
+                        KUBE_DNS | {"toPorts": [ASK | {"rules": {"dns": [{"matchPattern": asked}]}}]},
+                        {"toFQDNs": [{"matchPattern": "**.example.com"}]},
+                    ]
+                },
+                "fqdn-without-dns",
+                said,
+            )
+            for asked, said in (
+                ("*.example.com", "the DNS rules refuse `x.x.example.com`"),
+                ("**.example.com", None),
+            )
+        ),
         ({"egress": [OPENSHIFT]}, "dns-server-wide", None),
         ({"egress": [TEAM]}, "dns-server-wide", "the DNS server may be any pod of namespace `team`"),
         ({"egressDeny": [ALL]}, "deny-denies-all", None),

@@ -204,7 +204,7 @@ def dns_on_the_path(project: Project) -> Iterator[Finding]:
     for index, rule in project.allows(Direction.EGRESS):
         forms = [peer.form for peer in rule.peers if isinstance(peer, FqdnSelector)]
         names = list(
-            dict.fromkeys(next(iter(sample_names(form))) for form in forms if not Pattern(form).inert)
+            dict.fromkeys(name for form in forms if not Pattern(form).inert for name in sample_names(form))
         )
         for subject in project.subjects(rule)[:1] if names else ():
             if subject not in asking:
