@@ -159,6 +159,9 @@ class Scenario:
                 found = self._flow(source, hops, query.protocol, query.dns)
                 if isinstance(source, Endpoint) and found.verdict == "deny":
                     found = replace(found, notes=_not_learned(source, target, hops))
+        elif isinstance(source, Endpoint) and _stays(source, target):
+            own = f"{target} is {source} itself: what does not leave a pod is not judged"
+            found = Answer(egress="allow", reason=NO_POLICY, notes=(own,))
         else:
             found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
         return replace(
@@ -503,6 +506,11 @@ class Scenario:
 
 def _verdict(sides: Sequence[Side], denied: Sequence[Side]) -> Verdict | None:
     return None if not sides else "deny" if denied else "allow"
+
+
+def _stays(source: Endpoint, target: Party) -> bool:
+    """Whether an address leads back to the pod, past its interface and so past every policy."""
+    return isinstance(target, Address) and (target.is_loopback or target in source.addresses)
 
 
 def _not_learned(source: Endpoint, target: Name, hops: Iterable[_Hop]) -> tuple[str, ...]:

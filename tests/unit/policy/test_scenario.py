@@ -727,3 +727,17 @@ def test_a_block_that_lets_a_pod_without_addresses_in_is_told() -> None:
 
     assert notes() == [("allow", 1)]
     assert notes(ips=["10.0.0.7"]) == [("deny", 0)]
+
+
+@pytest.mark.parametrize("to", ["127.0.0.1", "127.9.9.9", "[::1]", "10.0.0.1"])
+def test_what_does_not_leave_a_pod_is_not_judged(to: str) -> None:
+    found = scenario(
+        policies=[policy("none", ingress=[{}], egress=[{}])],
+        endpoints=[{"name": "web", "ips": ["10.0.0.1"]}, {"name": "other", "ips": ["10.0.0.2"]}],
+        queries=[{"from": each, "to": f"{to}:80"} for each in ("web", "203.0.113.7")]
+        + [{"from": "web", "to": "10.0.0.2:80"}, {"from": "web", "to": "web:80"}],
+    )
+    answers = ask(found)
+    assert (answers[0].verdict, answers[0].reason) == ("allow", "no_policy")
+    assert any("itself" in note for note in answers[0].notes)
+    assert [answer.verdict for answer in answers[2:]] == ["deny", "deny"], "by name it is another pod alike"

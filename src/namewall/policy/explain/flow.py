@@ -106,8 +106,7 @@ def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) ->
     said: set[Step] = set()
     for number, (side, case) in enumerate([*cases, (None, None)]):
         if number == flow:
-            lacking = scenario.lacking(query)
-            yield from (Step("target" if note == lacking else "lookup", note) for note in answer.notes)
+            yield from (Step("lookup" if "look" in note else "target", note) for note in answer.notes)
         if side is None or case is None:
             return
         if number in lookup:
