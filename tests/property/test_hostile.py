@@ -174,6 +174,11 @@ HUGE: dict[str, Callable[[int], Any]] = {
         "specs": [{"endpointSelector": {}}] * (n // 4),
     },
     "a long kind": lambda n: {"kind": "x" * n},
+    "nulls": lambda n: _egress(toFQDNs=[{"matchName": None} for _ in range(n)]),
+    "wrong types": lambda n: _egress(toCIDR=[7, "10.0.0.0/88"] * (n // 2)),
+    "wrong types and one long key": lambda n: _egress(
+        toCIDR=[7], toEndpoints=[{"matchLabels": {"a.[" * n: "v v"}}] * 2
+    ),
 }
 
 

@@ -9,7 +9,7 @@ datapath: those parts select nothing, never more than was asked for, and `apply`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -42,8 +42,10 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
     if obj.get("apiVersion") != API_VERSIONS[kind]:
         return None, [wrong_version(obj, API_VERSIONS[kind])]
     schema = _schema(kind)
-    obj, nulls = stored(obj)
-    problems = [_with_null(problem, nulls) for problem in validate(schema, obj)]
+    problems: list[Problem] = []
+    if not accepts(schema)(obj):
+        obj, nulls = stored(obj)
+        problems = list(_with_nulls(validate(schema, obj), nulls))
     problems += _zero_end_ports(obj) if kind != "NetworkPolicy" else []
     # The agent reads fields of a name alike everywhere; one that is unknown here the schema has not looked into.
     more = _agent_problems(kind, readable(schema, obj) if problems else obj)
@@ -88,12 +90,16 @@ def _beginnings(path: str) -> list[str]:
     return [path[: each.start()] for each in islice(re.finditer(r"[.[]", path), DEEPEST)]
 
 
-def _with_null(problem: Problem, nulls: Iterable[str]) -> Problem:
+def _with_nulls(problems: Iterable[Problem], nulls: Iterable[str]) -> Iterator[Problem]:
     """Where a field is missing that is there and null, that is said."""
+    known: dict[str, str] = {}
     for path in nulls:
-        if problem.path in (path, path.rpartition(".")[0]) and not problem.hint:
-            return replace(problem, hint=f"{path} is null, which counts as left out")
-    return problem
+        known[path] = path
+        known.setdefault(path.rpartition(".")[0], path)
+    for problem in problems:
+        null = known.get(problem.path)
+        told = null is not None and not problem.hint
+        yield replace(problem, hint=f"{null} is null, which counts as left out") if told else problem
 
 
 def _schema(kind: str) -> Schema:
