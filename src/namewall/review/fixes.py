@@ -96,7 +96,9 @@ def _single_star(papers: Papers, one: Placed, path: Path) -> Fix:
 
 
 def _take_out(papers: Papers, one: Placed, path: Path) -> Fix | None:
-    """An entry of a list that has others."""
+    """An entry of a list that has others; of what a selector asks for the whole selector, since it means nobody."""
+    if "matchExpressions" in path:
+        path = path[: path.index("matchExpressions")]
     item = path if isinstance(path[-1], int) else path[:-1]
     if not isinstance(item[-1], int) or len(value_at(one.object, item[:-1])) < 2:
         return None

@@ -102,6 +102,11 @@ def test_a_fix_takes_its_finding_away_and_leaves_the_rest(rule: str) -> None:
     ("rule", "items"),
     [
         ("selects-nothing", "egress: [{toEntities: [none, cluster]}]"),
+        (
+            "selects-nothing",
+            "egress:\n  - toEndpoints:\n    - matchLabels: {app: b}\n    - matchExpressions:\n"
+            "      - {key: app, operator: In, values: [a]}\n      - {key: app, operator: DoesNotExist}\n",
+        ),
         ("empty-rule", "egress: [{}, {toEntities: [cluster]}]"),
         ("shadowed", "egress:\n  - toCIDR: [203.0.113.9/32]  # one\n  - toCIDR: [203.0.113.0/24]\n"),
         (
@@ -122,9 +127,20 @@ def test_what_says_nothing_is_taken_out(rule: str, items: str) -> None:
     after = judge(file["text"])
     assert after["problems"] == []
     assert not found(after, rule)
-    if rule == "shadowed":
+    if rule in ("shadowed", "selects-nothing"):
         same = ANSWERS["diff"]({"old": [{"name": "a", "text": text}], "new": [file]})
         assert same["changed"] is False
+
+
+def test_what_a_policy_asks_of_its_own_pods_is_not_taken_out() -> None:
+    """It would be for others than before."""
+    terms = "[{key: app, operator: In, values: [a]}, {key: app, operator: NotIn, values: [a]}]"
+    text = HEAD.replace(next(line for line in HEAD.splitlines() if "endpointSelector" in line), "").rstrip()
+    text += f"\n  endpointSelector: {{matchExpressions: {terms}}}\n" + indented(
+        "egress: [{toEntities: [cluster]}]"
+    )
+    (finding,) = found(judge(text), "selects-nothing")
+    assert finding["fix"] is None
 
 
 @pytest.mark.parametrize("rule", ["double-star", "namespace-overridden", "any-peer"])
