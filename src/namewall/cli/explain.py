@@ -15,7 +15,7 @@ import click
 
 from namewall.cli.context import CANNOT, WRONG_USAGE, fail
 from namewall.cli.inputs import dumped, texts
-from namewall.cli.scenarios import place
+from namewall.cli.scenarios import place, say_of_policies
 from namewall.model.documents import Document
 from namewall.model.names import fqdn, why_not_asked
 from namewall.model.near import or_meant
@@ -106,12 +106,7 @@ def _scenarios(path: str) -> Iterator[ScenarioFile]:
     if not files:
         fail(f"{clean(path)} holds no scenario; one has `policies` and `endpoints`", WRONG_USAGE)
     for one in files:
-        for complaint in one.rejected():
-            click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
-        for complaint in one.unenforceable():
-            click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
-        for complaint in one.replaced():
-            click.echo(str(complaint), err=True)
+        say_of_policies(one)
         yield one
 
 

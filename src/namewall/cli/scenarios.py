@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+import click
+
 from namewall.cli.inputs import STDIN, texts
 from namewall.model.documents import Document
 from namewall.review import scenarios
@@ -28,6 +30,16 @@ def read_scenarios(paths: Iterable[str], broken: list[Complaint]) -> Iterator[Sc
             for document in documents(source, text, broken):
                 if not folder or is_scenario(document):
                     yield place(source, document)
+
+
+def say_of_policies(file: ScenarioFile) -> None:
+    """On stderr, what is not in force as it is written, and why."""
+    for complaint in file.rejected():
+        click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
+    for complaint in file.unenforceable():
+        click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
+    for complaint in file.replaced():
+        click.echo(str(complaint), err=True)
 
 
 def opened(source: str, name: str, broken: list[Complaint]) -> Iterable[tuple[str, bytes]] | None:

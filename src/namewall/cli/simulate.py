@@ -9,7 +9,7 @@ import click
 
 from namewall.cli.context import WRONG_USAGE
 from namewall.cli.inputs import BadRow, Row, batch, dumped, only_one, table
-from namewall.cli.scenarios import read_scenarios
+from namewall.cli.scenarios import read_scenarios, say_of_policies
 from namewall.policy.expectation import differences
 from namewall.policy.explain.anatomy import steps
 from namewall.policy.scenario import Answer, Scenario
@@ -138,12 +138,7 @@ def simulate_command(scenarios: tuple[str, ...], batch_file: str | None, output:
 def _differences(file: ScenarioFile, differ: list[list[str]]) -> int:
     """Says on stderr what is not as expected, and what became of policies."""
     assert file.scenario is not None
-    for complaint in file.rejected():
-        click.echo(f"{complaint} (the policy is not accepted and has no effect)", err=True)
-    for complaint in file.unenforceable():
-        click.echo(f"{complaint} (accepted; this part has no effect)", err=True)
-    for complaint in file.replaced():
-        click.echo(str(complaint), err=True)
+    say_of_policies(file)
     wrong = 0
     for text in file.policy_differences():
         wrong += 1

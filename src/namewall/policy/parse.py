@@ -30,6 +30,8 @@ API_VERSIONS = {
 }
 """The kinds that are policies, and the one version of each."""
 CIDR_GROUP = "CiliumCIDRGroup"
+WRITTEN_KINDS = (*API_VERSIONS, CIDR_GROUP)
+"""What people write in policy files: policies, and what these refer to."""
 
 
 def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
@@ -59,7 +61,7 @@ def parse(obj: Any) -> tuple[Policy | None, list[Problem]]:
 def stored(obj: Any) -> tuple[Any, tuple[str, ...]]:
     """An object of these kinds or a CiliumCIDRGroup as an API server keeps it, and the paths of the nulls that are left
     out so. Of other kinds, and without such nulls, it is the object itself."""
-    if not isinstance(obj, dict) or obj.get("kind") not in (*API_VERSIONS, CIDR_GROUP):
+    if not isinstance(obj, dict) or obj.get("kind") not in WRITTEN_KINDS:
         return obj, ()
     schema = _schema(obj["kind"])
     if accepts(schema)(obj):

@@ -9,7 +9,7 @@ Rules are named tuples, since a node makes tens of thousands of them when it sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -125,6 +125,12 @@ def replaced(policies: Iterable[Policy | None]) -> dict[int, int]:
                 found[before] = number
             last[policy.key] = number
     return found
+
+
+def in_force(policies: Sequence[Policy | None]) -> list[Policy]:
+    """The accepted ones that no later one replaces."""
+    gone = replaced(policies)
+    return [policy for number, policy in enumerate(policies) if policy is not None and number not in gone]
 
 
 def policy_prefixes(policies: Iterable[Policy]) -> frozenset[Network]:

@@ -158,17 +158,17 @@ class Scenario:
                 hops = [self._outside(a, source, known, now, query.port) for a in addresses or (SOMEWHERE,)]
                 found = self._flow(source, hops, query.protocol, query.dns)
                 if isinstance(source, Endpoint) and found.verdict == "deny":
-                    found = replace(found, notes=_not_learned(source, target, hops))
+                    found = replace(found, lookup_notes=_not_learned(source, target, hops))
         elif isinstance(source, Endpoint) and _stays(source, target):
             own = f"{target} is {source} itself: what does not leave a pod is not judged"
-            found = Answer(egress="allow", reason=NO_POLICY, notes=(own,))
+            found = Answer(egress="allow", reason=NO_POLICY, target_notes=(own,))
         else:
             found = self._to(target, source, known, now, query.port, query.protocol, query.dns)
         return replace(
             found,
-            notes=(
-                *known.notes(source),
-                *found.notes,
+            lookup_notes=(*known.notes(source), *found.lookup_notes),
+            target_notes=(
+                *found.target_notes,
                 *filter(None, [self.lacking(query), self._unaddressed(found.sides)]),
             ),
         )
@@ -210,14 +210,14 @@ class Scenario:
         """The question at the cluster DNS, and if it passes the flow to an address that only this name has."""
         asked = self._question(source, target.name, self.cluster_dns, known, now)
         if asked.verdict == "deny":
-            return replace(asked, notes=(f"`{target}` cannot be looked up: {_why(asked)}",))
+            return replace(asked, lookup_notes=(f"`{target}` cannot be looked up: {_why(asked)}",))
         learned = self._teaches(asked, trusted=True)
         names = {target.name} if learned else ()
         hop = _Hop(str(target), PeerFacts.outside(SOMEWHERE, names), query.port)
         found = self._flow(source, [hop], query.protocol, query.dns)
         note = "learned" if learned else "not learned: no `rules.dns` saw it"
         notes = (f"`{target}` was looked up first, and {note}",)
-        return replace(found, notes=notes, sides=(*asked.sides, *found.sides))
+        return replace(found, lookup_notes=notes, sides=(*asked.sides, *found.sides))
 
     def facts(self, party: Party, asker: Endpoint | None = None, now: float = 0.0) -> PeerFacts:
         """What `decide` knows of one end: for an address outside, with the names granted to `asker`."""
@@ -481,7 +481,7 @@ class Scenario:
             DecidedRule(side.direction, origin) for side in decisive for origin in side.decision.rules
         )
         return Answer(
-            _verdict(egress, blocked), _verdict(ingress, barred), l7dns, reason, tuple(rules), (), sides
+            _verdict(egress, blocked), _verdict(ingress, barred), l7dns, reason, tuple(rules), sides=sides
         )
 
     def _seen_from(self, source: Party, target: Address | None) -> PeerFacts:

@@ -25,7 +25,7 @@ from namewall.model.net import Address, Protocol
 from namewall.policy.expand import CidrGroup, ServiceFacts, expand
 from namewall.policy.parse import CIDR_GROUP, enforceable, parse, stored
 from namewall.policy.ports import named_ports
-from namewall.policy.rules import Policy, replaced
+from namewall.policy.rules import Policy, in_force, replaced
 from namewall.policy.scenario import (
     DNS_PORT,
     RESERVED_NAMES,
@@ -269,11 +269,9 @@ class _Reader:
                 results.append(PolicyResult(name, tuple(problems)))
             else:
                 results.append(PolicyResult(name, (), tuple(enforceable(policy))))
-        gone = replaced(policies)
-        for number, by in gone.items():
+        for number, by in replaced(policies).items():
             results[number] = replace(results[number], replaced_by=by)
-        in_force = [policy for number, policy in enumerate(policies) if policy and number not in gone]
-        return results, in_force, groups
+        return results, in_force(policies), groups
 
     def _namespaces(self) -> None:
         """A name that no namespace can have is a slip: no pod is there, and every answer would be about nobody."""

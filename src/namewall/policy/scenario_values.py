@@ -191,8 +191,8 @@ class Answer:
     """The verdict of one query. `egress`, `ingress` and `l7dns` as in conformance/README.md.
 
     `reason` and `rules` are those of the side that denied (egress before DNS before ingress), or of all that allowed.
-    `notes` are sentences for people: what was looked up first, which lookups taught nothing. `sides` are the
-    decisions behind it, those of a question asked first included.
+    `notes` are sentences for people: what was looked up first, which lookups taught nothing, and what is odd about
+    where the flow goes. `sides` are the decisions behind it, those of a question asked first included.
     """
 
     egress: Verdict | None = None
@@ -200,8 +200,13 @@ class Answer:
     l7dns: DnsVerdict | None = None
     reason: str = NO_POLICY
     rules: tuple[DecidedRule, ...] = ()
-    notes: tuple[str, ...] = ()
+    lookup_notes: tuple[str, ...] = ()
+    target_notes: tuple[str, ...] = ()
     sides: tuple[Side, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.lookup_notes, *self.target_notes)
 
     @property
     def verdict(self) -> Verdict:

@@ -217,14 +217,8 @@ def _problem(
 
 
 def _validate(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
-    if schema.get("x-kubernetes-int-or-string"):
-        if isinstance(value, str):
-            yield from _validate_string(schema, value, path)
-        elif not isinstance(value, int) or isinstance(value, bool):
-            yield wrong_type(path, value, "integer or string")
-        return
     if not _is_of_type(schema, value):
-        yield wrong_type(path, value, schema["type"])
+        yield wrong_type(path, value, schema.get("type", "integer or string"))
         return
     if isinstance(value, dict):
         yield from _validate_object(schema, value, path)

@@ -5,7 +5,7 @@ Who is known comes from scenarios among the files, else from the policies themse
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from namewall.policy.diff.changes import Comparison
@@ -13,7 +13,7 @@ from namewall.policy.diff.groups import Group, grouped
 from namewall.policy.diff.universe import Known, Universe, from_policies, outside_peers, question_names
 from namewall.policy.expand import CidrGroup, expand
 from namewall.policy.parse import CIDR_GROUP, parse
-from namewall.policy.rules import Policy, replaced
+from namewall.policy.rules import Policy, in_force
 from namewall.policy.scenario import Scenario
 from namewall.review.complaints import Complaint, complaint, documents
 from namewall.review.objects import is_other, is_scenario, is_world, objects
@@ -50,12 +50,6 @@ def side_of(files: Iterable[tuple[str, bytes]], broken: list[Complaint], opened:
                 elif (policy := parse(obj)[0]) is not None:
                     side.policies.append(policy)
     return side
-
-
-def in_force(policies: Sequence[Policy]) -> list[Policy]:
-    """Of several with one name the last."""
-    gone = replaced(policies)
-    return [policy for number, policy in enumerate(policies) if number not in gone]
 
 
 def _take(side: Side, one: ScenarioFile) -> None:

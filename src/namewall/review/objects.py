@@ -6,9 +6,7 @@ from typing import Any
 
 from namewall.model.documents import Document
 from namewall.model.near import near
-from namewall.policy.parse import API_VERSIONS, CIDR_GROUP
-
-KINDS = (*API_VERSIONS, CIDR_GROUP)
+from namewall.policy.parse import WRITTEN_KINDS
 
 
 def is_scenario(document: Document) -> bool:
@@ -57,7 +55,7 @@ def is_other(obj: Any) -> bool:
         return kind in _NEIGHBOURS[group]
     if group in _OTHER_POLICIES:
         return True
-    return "NetworkPolicy" not in kind and near(kind, KINDS) is None and kind not in KINDS
+    return "NetworkPolicy" not in kind and near(kind, WRITTEN_KINDS) is None and kind not in WRITTEN_KINDS
 
 
 def objects(document: Document) -> list[tuple[str, Any]]:

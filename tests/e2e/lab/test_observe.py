@@ -96,6 +96,23 @@ class Node:
             f"curl -sk -o /dev/null --connect-timeout {patience} {url}"
         ).code
 
+    @contextmanager
+    def applied(self, name: str, egress: list[dict[str, Any]]) -> Iterator[None]:
+        """A policy of these rules for the pods that have none otherwise."""
+        spec = {"endpointSelector": {"matchLabels": {"app": "not-frontend"}}, "egress": egress}
+        policy = {
+            "apiVersion": "cilium.io/v2",
+            "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        (self.reader.directory / f"{name}.json").write_text(json.dumps(policy))
+        assert self.type(f"kubectl apply -f {name}.json").code == 0
+        try:
+            yield
+        finally:
+            self.type(f"kubectl delete -f {name}.json")
+
     def agent(self) -> Process:
         found = next(p for p in self.lab.status()["processes"] if p["name"] == "agent")
         return Process.of(found["pid"])
@@ -302,24 +319,12 @@ def test_the_kernels_tables_have_names(node: Node) -> None:
 
 def test_an_allow_beside_dns_rules_is_shown_as_aside(node: Node) -> None:
     one = {"port": "53", "protocol": "UDP"}
-    policy = {
-        "apiVersion": "cilium.io/v2",
-        "kind": "CiliumNetworkPolicy",
-        "metadata": {"name": "aside"},
-        "spec": {
-            "endpointSelector": {"matchLabels": {"app": "not-frontend"}},
-            "egress": [
-                {
-                    "toCIDR": ["198.51.100.52/32"],
-                    "toPorts": [{"ports": [one], "rules": {"dns": [{"matchName": "a.test"}]}}],
-                },
-                {"toCIDR": ["198.51.100.53/32"], "toPorts": [{"ports": [one | {"endPort": 54}]}]},
-            ],
-        },
-    }
-    (node.reader.directory / "aside.json").write_text(json.dumps(policy))
-    assert node.type("kubectl apply -f aside.json").code == 0
-    try:
+    judged = {"ports": [one], "rules": {"dns": [{"matchName": "a.test"}]}}
+    egress = [
+        {"toCIDR": ["198.51.100.52/32"], "toPorts": [judged]},
+        {"toCIDR": ["198.51.100.53/32"], "toPorts": [{"ports": [one | {"endPort": 54}]}]},
+    ]
+    with node.applied("aside", egress):
         assert node.type("kubectl wait --for=condition=Programmed cnp/aside").code == 0
         rows = node.json("namewall bpf policy list -o json")
         found = {
@@ -333,8 +338,6 @@ def test_an_allow_beside_dns_rules_is_shown_as_aside(node: Node) -> None:
             ("cidr:198.51.100.53/32", "54"): ("allow", False),
         }
         assert "allow aside" in node.type("namewall bpf policy list").output
-    finally:
-        node.type("kubectl delete -f aside.json")
 
 
 def test_status_says_how_full_the_tables_are_and_who_is_enforced(node: Node) -> None:
@@ -354,30 +357,14 @@ def test_status_says_how_full_the_tables_are_and_who_is_enforced(node: Node) -> 
 
 
 def test_names_without_dns_are_told_as_unreachable(node: Node) -> None:
-    spec = {
-        "apiVersion": "cilium.io/v2",
-        "kind": "CiliumNetworkPolicy",
-        "metadata": {"name": "no-dns"},
-        "spec": {
-            "endpointSelector": {"matchLabels": {"app": "not-frontend"}},
-            "egress": [{"toFQDNs": [{"matchName": "kubernetes.io"}]}],
-        },
-    }
-    (node.reader.directory / "no-dns.json").write_text(json.dumps(spec))
-    assert node.type("kubectl apply -f no-dns.json").code == 0
-    try:
+    def told() -> Any:
+        conditions = node.json("namewall status -v -o json")["agent"]["conditions"]
+        return next((c for c in conditions if c["type"] == "DNSReachable" and c["status"] == "False"), None)
 
-        def told() -> Any:
-            conditions = node.json("namewall status -v -o json")["agent"]["conditions"]
-            return next(
-                (c for c in conditions if c["type"] == "DNSReachable" and c["status"] == "False"), None
-            )
-
+    with node.applied("no-dns", [{"toFQDNs": [{"matchName": "kubernetes.io"}]}]):
         condition = eventually(told)
         assert condition is not None
         assert "default/not-frontend-" in condition["message"]
-    finally:
-        node.type("kubectl delete -f no-dns.json")
 
 
 def test_metrics_are_valid_and_count(node: Node) -> None:

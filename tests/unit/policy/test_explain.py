@@ -91,3 +91,16 @@ def test_changes_are_json_patch_and_leave_the_old_objects_alone() -> None:
         },
         {"kind": "X"},
     ]
+
+
+def test_what_is_odd_about_a_target_is_no_lookup() -> None:
+    """Whatever the target is called."""
+    world: Raw = {
+        "policies": [],
+        "endpoints": [{"name": "web"}],
+        "services": [{"name": "lookup", "ips": ["10.1.0.1"], "endpoints": ["web"], "ports": [{"port": 80}]}],
+        "queries": [{"from": "web", "to": "svc/lookup:81"}],
+    }
+    scenario, catalog = read(world)
+    told = document(catalog, explain(scenario, catalog, scenario.queries[0]))
+    assert next(step["step"] for step in told["steps"] if "lookup" in step["text"]) == "target"

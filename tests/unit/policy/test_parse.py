@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from namewall.model.net import Protocol
 from namewall.policy.parse import enforceable, parse
-from namewall.policy.rules import PortMatch
+from namewall.policy.rules import Policy, PortMatch, in_force, replaced
 from namewall.policy.selectors import FqdnSelector, LabelSelector, ServiceSelector
 from tests.unit.policy.build import bad, ccnp, cnp, egress, good, netpol, pod
 
@@ -552,3 +553,12 @@ def test_what_has_a_wrong_type_hides_no_other_mistake() -> None:
         "spec.egress[3].toFQDNs[1].matchName",
         "spec.endpointSelector.matchLabels",
     ]
+
+
+def test_of_one_name_the_last_accepted_policy_is_in_force() -> None:
+    def one(name: str, kind: str = "CiliumNetworkPolicy") -> Policy:
+        return replace(good(cnp({"endpointSelector": {}, "egress": [{}]})), name=name, kind=kind)
+
+    policies = [one("a"), None, one("b"), one("a"), one("a", "NetworkPolicy"), one("a"), None]
+    assert replaced(policies) == {0: 3, 3: 5}
+    assert in_force(policies) == [policies[2], policies[4], policies[5]]

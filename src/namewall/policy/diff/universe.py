@@ -160,20 +160,30 @@ Chosen = dict[tuple[str, str], str]
 """Values of labels, by source and key."""
 
 
+def _asked(selector: LabelSelector) -> Chosen | None:
+    """A value for each label that it asks for; None for one that means no pods."""
+    chosen: Chosen = {}
+    for requirement in selector.requirements:
+        if requirement.source not in (K8S, ANY):
+            return None
+        if requirement.operator == "In":
+            chosen.setdefault((K8S, requirement.key), min(requirement.values))
+        elif requirement.operator == "Exists" and requirement.key != NAMESPACE:
+            chosen.setdefault((K8S, requirement.key), "x")
+    return chosen
+
+
 def representatives(selector: LabelSelector, namespace: str) -> Iterator[Labels]:
     """Label sets of pods that the selector selects; none for one of reserved identities or that nobody fits."""
-    chosen: Chosen = {}
-    variants: list[tuple[tuple[str, str], str]] = []
-    for requirement in selector.requirements:
-        source = K8S if requirement.source == ANY else requirement.source
-        if source != K8S:
-            return
-        key = (source, requirement.key)
-        if requirement.operator == "In":
-            chosen.setdefault(key, min(requirement.values))
-            variants += [(key, value) for value in sorted(requirement.values)[1:]]
-        elif requirement.operator == "Exists" and requirement.key != NAMESPACE:
-            chosen.setdefault(key, "x")
+    chosen = _asked(selector)
+    if chosen is None:
+        return
+    variants = [
+        ((K8S, requirement.key), value)
+        for requirement in selector.requirements
+        if requirement.operator == "In"
+        for value in sorted(requirement.values)[1:]
+    ]
     for changed in [{}, *({key: value} for key, value in variants)][:MOST_VALUES]:
         labels = _completed({**chosen, **changed}, namespace)
         if selector.matches(labels):
@@ -182,14 +192,9 @@ def representatives(selector: LabelSelector, namespace: str) -> Iterator[Labels]
 
 def near_misses(selector: LabelSelector, namespace: str) -> Iterator[Labels]:
     """Label sets of pods that fail one of its requirements, and have what the others ask for."""
-    fits: Chosen = {}
-    for requirement in selector.requirements:
-        if requirement.source not in (K8S, ANY):
-            return
-        if requirement.operator == "In":
-            fits[K8S, requirement.key] = min(requirement.values)
-        elif requirement.operator == "Exists" and requirement.key != NAMESPACE:
-            fits.setdefault((K8S, requirement.key), "x")
+    fits = _asked(selector)
+    if fits is None:
+        return
     missed: list[Labels] = []
     for requirement in selector.requirements:
         key = (K8S, requirement.key)

@@ -6,10 +6,9 @@ A plain rule beside such a filter would undo it, in Cilium too: no patch may off
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from namewall.policy import beyond, cilium
-from namewall.policy.explain.anatomy import Catalog, Raw
+from namewall.policy.explain.anatomy import Catalog
 from namewall.policy.explain.case import Case
 from namewall.policy.map_state import RuleOrigin
 
@@ -35,11 +34,7 @@ def filtered(catalog: Catalog, case: Case) -> Filtered | None:
             continue
         for number, port_rule in enumerate(catalog.item(rule.origin).get("toPorts") or ()):
             found = beyond.of_port_rule(port_rule)
-            if found and case.means_port(cilium.read_ports({"toPorts": [_without_filters(port_rule)]})):
+            if found and case.means_port(cilium.read_ports({"toPorts": [{"ports": port_rule.get("ports")}]})):
                 member, what = found[0]
                 return Filtered(rule.origin, f"{rule.origin.rule}.toPorts[{number}].{member}", what)
     return None
-
-
-def _without_filters(port_rule: Raw) -> dict[str, Any]:
-    return {"ports": port_rule.get("ports")}

@@ -106,7 +106,8 @@ def _told(scenario: Scenario, catalog: Catalog, query: Query, answer: Answer) ->
     said: set[Step] = set()
     for number, (side, case) in enumerate([*cases, (None, None)]):
         if number == flow:
-            yield from (Step("lookup" if "look" in note else "target", note) for note in answer.notes)
+            yield from (Step("lookup", note) for note in answer.lookup_notes)
+            yield from (Step("target", note) for note in answer.target_notes)
         if side is None or case is None:
             return
         if number in lookup:

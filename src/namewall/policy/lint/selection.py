@@ -172,19 +172,12 @@ def _peers(project: Project, index: int, rule: Rule) -> Iterator[Finding]:
                 "take it out, or name whom it means",
             )
         elif project.scenario is not None and not _known(project, rule, part):
-            yield Finding(
-                "selects-nothing",
-                "warning",
-                index,
-                part.path,
-                "it selects no Service of the scenario"
-                if part.member == "toServices"
-                else "it selects no endpoint of the scenario" + _among(part),
-                "compare the Service's name, labels and namespace"
-                if part.member == "toServices"
-                else _elsewhere(project.scenario, rule, part)
-                or "without a namespace label a selector means the policy's own namespace; compare the labels",
-            )
+            text = "it selects no endpoint of the scenario" + _among(part)
+            hint = _elsewhere(project.scenario, rule, part)
+            if part.member == "toServices":
+                text = "it selects no Service of the scenario"
+                hint = "compare the Service's name, labels and namespace"
+            yield Finding("selects-nothing", "warning", index, part.path, text, hint)
 
 
 def _among(part: PeerPart) -> str:
@@ -195,7 +188,7 @@ def _among(part: PeerPart) -> str:
 
 
 def _elsewhere(scenario: Scenario, rule: Rule, part: PeerPart) -> str:
-    """Where there are pods that have all but the namespace."""
+    """Where there are pods that have all but the namespace, or else what to look at."""
     for peer in part.peers:
         own = LabelSelector(tuple(own_requirements(peer))) if isinstance(peer, LabelSelector) else WILDCARD
         pod = next((pod for pod in _pods(scenario) if own.requirements and own.matches(pod.labels)), None)
@@ -205,7 +198,7 @@ def _elsewhere(scenario: Scenario, rule: Rule, part: PeerPart) -> str:
                 return f"{pod} has the other labels: the cluster is called `{DEFAULT_CLUSTER}` here"
             there = in_namespace(rule.origin.kind, pod.namespace)
             return f"{pod} has these labels: write `{there}`"
-    return ""
+    return "without a namespace label a selector means the policy's own namespace; compare the labels"
 
 
 def _pods(scenario: Scenario) -> list[Endpoint]:
